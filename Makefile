@@ -1,0 +1,87 @@
+# Everything runs in .venv, which `setup` makes; nothing else on the system is touched but by `setup`.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# Ninja takes make's job server for its own, but gets no access to it.
+unexport MAKEFLAGS MFLAGS
+
+BIN := .venv/bin
+BOARD := qemu
+
+# The folders count too: a file that is removed changes one. The dots keep them apart from the target `firmware`.
+SOURCE_DIRS := cmsis_kernels/. firmware/. host/.
+C_FILES := $(shell find $(SOURCE_DIRS) tests -name '*.[ch]')
+NATIVE_INPUTS := CMakeLists.txt $(shell find $(SOURCE_DIRS) -type d -o -name '*.[ch]' -o -name '*.def' \
+    -o -name '*.cmake' -o -name '*.py' -o -name '*.json')
+BOARDS := $(notdir $(patsubst %/board.json,%,$(wildcard firmware/boards/*/board.json)))
+TOOLCHAIN := firmware/boards/arm-none-eabi.cmake
+
+.PHONY: help
+help: ## Print this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+.PHONY: setup
+setup: .venv/native.stamp ## Install what is missing (apt, needs root) and build edgesparse in .venv
+
+.venv/packages.stamp: pyproject.toml host/setup.sh
+	@host/setup.sh system
+	@host/setup.sh venv
+	@touch $@
+
+# Newer than the packages: built with them already, unless a source changed since.
+.venv/native.stamp: .venv/packages.stamp $(NATIVE_INPUTS)
+	@if [ -n "$(filter-out .venv/packages.stamp,$?)" ]; then host/setup.sh native; fi
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Deploy the demo model to a board (BOARD=qemu) and show what it measured
+	@$(BIN)/edgesparse deploy --board $(BOARD)
+
+.PHONY: test
+test: setup ## Run all tests
+	@$(BIN)/python -m pytest
+
+.PHONY: lint lint-python lint-c lint-builds lint-native
+lint: lint-python lint-c lint-builds ## Check form, types, and both builds without warnings
+
+lint-python: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+
+lint-c: setup
+	@$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+
+lint-builds: lint-native $(BOARDS:%=lint-%)
+
+lint-native: setup
+	@$(BIN)/cmake -S . -B build/lint/native -G Ninja -DES_WERROR=ON --log-level=WARNING \
+	    -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(BIN)/ninja" >/dev/null
+	@$(BIN)/cmake --build build/lint/native -- --quiet
+
+.PHONY: $(BOARDS:%=lint-%)
+$(BOARDS:%=lint-%): lint-%: setup
+	@CMAKE_TOOLCHAIN_FILE=$(TOOLCHAIN) \
+	    $(BIN)/cmake -S . -B build/lint/$* -G Ninja -DES_WERROR=ON -DES_BOARD=$* --log-level=WARNING \
+	    -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(BIN)/ninja" >/dev/null
+	@$(BIN)/cmake --build build/lint/$* -- --quiet
+
+.PHONY: format
+format: setup ## Lay out Python and C sources
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/clang-format -i $(C_FILES)
+
+.PHONY: firmware
+firmware: setup ## Build the firmware of all boards, into build/firmware
+	@$(BIN)/python -c 'from edgesparse.deploy import boards, firmware; print(*(firmware.ensure_firmware(board).path \
+	    for board in boards.list_boards() if board.has_firmware), sep="\n")'
+
+.PHONY: spec
+spec: setup ## Rewrite the tables of SPEC.md from the .def files
+	@$(BIN)/python host/spec_tables.py
+
+.PHONY: clean
+clean: ## Remove all that was built, .venv too
+	@rm -rf .venv build dist

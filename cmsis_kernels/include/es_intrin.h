@@ -1,0 +1,264 @@
+/* CPU intrinsics, each with its plain C fallback of equal results.
+ *
+ * The only header, besides es_port.h, that asks which instruction set it is compiled for. Names are those of the
+ * Armv7E-M instructions with the prefix es_. Packed operands are uint32_t: two int16 lanes (low = bits 0..15)
+ * or four bytes (byte 0 = bits 0..7). Sums wrap; nothing here is undefined for any operand.
+ *
+ * Memory is little-endian. Multi-byte accesses to bytes go through es_read_u32, es_write_u32 (any alignment) and
+ * es_load_u32, es_load_pair (multiple of 4): no pointer to wider types is ever made from one to bytes.
+ */
+#ifndef ES_INTRIN_H
+#define ES_INTRIN_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "images and kernels are little-endian"
+#endif
+
+#define ES_INLINE static inline __attribute__((always_inline))
+/* A function of its own, so that its loop has all registers. */
+#define ES_APART static __attribute__((noinline))
+#define ES_RARE static __attribute__((noinline, cold, unused))
+#define ES_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+
+/* Four bytes from an address of any alignment. */
+ES_INLINE uint32_t es_read_u32(const void *address) {
+    uint32_t value;
+    memcpy(&value, address, sizeof value);
+    return value;
+}
+
+/* Four bytes to an address of any alignment. */
+ES_INLINE void es_write_u32(void *address, uint32_t value) {
+    memcpy(address, &value, sizeof value);
+}
+
+/* Four bytes from an address that is a multiple of 4. */
+ES_INLINE uint32_t es_load_u32(const void *address) {
+    return es_read_u32(__builtin_assume_aligned(address, 4));
+}
+
+/* Two bytes from an address of any alignment. */
+ES_INLINE uint32_t es_read_u16(const void *address) {
+    uint16_t value;
+    memcpy(&value, address, sizeof value);
+    return value;
+}
+
+/* Leading zero bits; 32 for 0. */
+ES_INLINE uint32_t es_clz(uint32_t x) {
+    return x == 0 ? 32 : (uint32_t)__builtin_clz(x);
+}
+
+/* Four bytes sideways into two lanes, sign-extended: SXTB16 takes bytes 0 and 2, with ror8 bytes 1 and 3. */
+/* es_load_step, es_load_pair: one or two words from a multiple of 4, and the pointer moved on by a constant number of
+ * bytes. es_store_pair: two words to a multiple of 4, the pointer moved on likewise.
+ */
+/* es_load_scaled8: word at base + 8 * index, base a multiple of 4. */
+
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+
+#define ES_BINARY(name, type_out, type_a, type_b, text)                 \
+    ES_INLINE type_out es_##name(type_a a, type_b b) {                  \
+        type_out result;                                                \
+        __asm__(text : "=r"(result) : "r"(a), "r"(b));                  \
+        return result;                                                  \
+    }
+#define ES_MAC(name, text)                                              \
+    ES_INLINE int32_t es_##name(uint32_t a, uint32_t b, int32_t sum) {  \
+        int32_t result;                                                 \
+        __asm__(text " %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum)); \
+        return result;                                                  \
+    }
+#define ES_UNARY(name, type_out, type_a, text)                          \
+    ES_INLINE type_out es_##name(type_a a) {                            \
+        type_out result;                                                \
+        __asm__(text : "=r"(result) : "r"(a));                          \
+        return result;                                                  \
+    }
+
+ES_UNARY(sxtb16, uint32_t, uint32_t, "sxtb16 %0, %1")
+ES_UNARY(sxtb16_ror8, uint32_t, uint32_t, "sxtb16 %0, %1, ror #8")
+ES_BINARY(sxtab16, uint32_t, uint32_t, uint32_t, "sxtab16 %0, %1, %2")
+ES_BINARY(sxtab16_ror8, uint32_t, uint32_t, uint32_t, "sxtab16 %0, %1, %2, ror #8")
+ES_BINARY(uxtab, uint32_t, uint32_t, uint32_t, "uxtab %0, %1, %2")
+ES_BINARY(uxtab_ror8, uint32_t, uint32_t, uint32_t, "uxtab %0, %1, %2, ror #8")
+ES_BINARY(uxtab_ror16, uint32_t, uint32_t, uint32_t, "uxtab %0, %1, %2, ror #16")
+ES_BINARY(uxtab_ror24, uint32_t, uint32_t, uint32_t, "uxtab %0, %1, %2, ror #24")
+ES_BINARY(pkhbt, uint32_t, uint32_t, uint32_t, "pkhbt %0, %1, %2, lsl #16")
+ES_BINARY(pkhtb, uint32_t, uint32_t, uint32_t, "pkhtb %0, %2, %1, asr #16")
+ES_BINARY(uqsub8, uint32_t, uint32_t, uint32_t, "uqsub8 %0, %1, %2")
+ES_UNARY(ssat8, int32_t, int32_t, "ssat %0, #8, %1")
+
+/* a * b / 2^32 rounded half up, plus sum. */
+ES_INLINE int32_t es_smmlar(int32_t a, int32_t b, int32_t sum) {
+    int32_t result;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
+ES_MAC(smlad, "smlad")
+ES_MAC(smlabb, "smlabb")
+ES_MAC(smlabt, "smlabt")
+ES_MAC(smlatb, "smlatb")
+ES_MAC(smlatt, "smlatt")
+
+#define es_load_step(pointer, step_bytes, value)                                            \
+    __asm__("ldr %0, [%1], %2"                                                              \
+            : "=r"(value), "+r"(pointer)                                                    \
+            : "i"(step_bytes), "m"(*(const uint8_t(*)[4])(const void *)(pointer)))
+
+#define es_load_pair(pointer, step_bytes, low, high)                                        \
+    __asm__("ldrd %0, %1, [%2], %3"                                                         \
+            : "=r"(low), "=r"(high), "+r"(pointer)                                          \
+            : "i"(step_bytes), "m"(*(const uint8_t(*)[8])(const void *)(pointer)))
+
+#define es_store_pair(pointer, step_bytes, low, high)                                       \
+    __asm__("strd %2, %3, [%0], %4"                                                         \
+            : "+r"(pointer), "=m"(*(uint8_t(*)[8])(void *)(pointer))                        \
+            : "r"(low), "r"(high), "i"(step_bytes))
+
+ES_INLINE uint32_t es_load_scaled8(const void *base, uint32_t index) {
+    uint32_t value;
+    __asm__("ldr %0, [%1, %2, lsl #3]" : "=r"(value) : "r"(base), "r"(index), "m"(*(const uint8_t(*)[])base));
+    return value;
+}
+
+/* Keeps the compiler from seeing where a value comes from, so that it stays in a register of its own. */
+#define es_opaque(variable) __asm__("" : "+r"(variable))
+
+/* Everything that makes `done` comes before everything that is made from `next`: the compiler's scheduler else loads
+ * ahead until it runs out of registers.
+ */
+#define es_sequence(done, next) __asm__ volatile("" : "+r"(done), "+r"(next))
+
+#else
+
+ES_INLINE int32_t es_low16(uint32_t x) {
+    return (int16_t)(x & 0xffffU);
+}
+
+ES_INLINE int32_t es_high16(uint32_t x) {
+    return (int16_t)(x >> 16);
+}
+
+ES_INLINE uint32_t es_lanes(uint32_t low, uint32_t high) {
+    return (low & 0xffffU) | (high << 16);
+}
+
+ES_INLINE uint32_t es_sxtb16(uint32_t a) {
+    return es_lanes((uint32_t)(int8_t)(a & 0xffU), (uint32_t)(int8_t)(a >> 16 & 0xffU));
+}
+
+ES_INLINE uint32_t es_sxtb16_ror8(uint32_t a) {
+    return es_sxtb16(a >> 8);
+}
+
+ES_INLINE uint32_t es_sxtab16(uint32_t a, uint32_t b) {
+    return es_lanes(a + es_sxtb16(b), (a >> 16) + (es_sxtb16(b) >> 16));
+}
+
+ES_INLINE uint32_t es_sxtab16_ror8(uint32_t a, uint32_t b) {
+    return es_sxtab16(a, b >> 8);
+}
+
+ES_INLINE uint32_t es_uxtab(uint32_t a, uint32_t b) {
+    return a + (b & 0xffU);
+}
+
+ES_INLINE uint32_t es_uxtab_ror8(uint32_t a, uint32_t b) {
+    return a + (b >> 8 & 0xffU);
+}
+
+ES_INLINE uint32_t es_uxtab_ror16(uint32_t a, uint32_t b) {
+    return a + (b >> 16 & 0xffU);
+}
+
+ES_INLINE uint32_t es_uxtab_ror24(uint32_t a, uint32_t b) {
+    return a + (b >> 24);
+}
+
+ES_INLINE uint32_t es_pkhbt(uint32_t a, uint32_t b) {
+    return es_lanes(a, b);
+}
+
+ES_INLINE uint32_t es_pkhtb(uint32_t a, uint32_t b) {
+    return es_lanes(a >> 16, b >> 16);
+}
+
+ES_INLINE uint32_t es_uqsub8(uint32_t a, uint32_t b) {
+    uint32_t result = 0;
+    for (uint32_t bit = 0; bit < 32; bit += 8) {
+        const uint32_t x = a >> bit & 0xffU;
+        const uint32_t y = b >> bit & 0xffU;
+        result |= (x > y ? x - y : 0U) << bit;
+    }
+    return result;
+}
+
+/* |a * b| <= 2^62, so the first sum stays inside 64 bits. */
+ES_INLINE int32_t es_smmlar(int32_t a, int32_t b, int32_t sum) {
+    return (int32_t)((uint32_t)(((int64_t)a * b + 0x80000000LL) >> 32) + (uint32_t)sum);
+}
+
+ES_INLINE int32_t es_ssat8(int32_t a) {
+    return a < -128 ? -128 : a > 127 ? 127 : a;
+}
+
+/* A product of two int16 is at most 2^30 in size. */
+ES_INLINE int32_t es_mac(int32_t a, int32_t b, int32_t sum) {
+    return (int32_t)((uint32_t)sum + (uint32_t)(a * b));
+}
+
+ES_INLINE int32_t es_smlabb(uint32_t a, uint32_t b, int32_t sum) {
+    return es_mac(es_low16(a), es_low16(b), sum);
+}
+
+ES_INLINE int32_t es_smlabt(uint32_t a, uint32_t b, int32_t sum) {
+    return es_mac(es_low16(a), es_high16(b), sum);
+}
+
+ES_INLINE int32_t es_smlatb(uint32_t a, uint32_t b, int32_t sum) {
+    return es_mac(es_high16(a), es_low16(b), sum);
+}
+
+ES_INLINE int32_t es_smlatt(uint32_t a, uint32_t b, int32_t sum) {
+    return es_mac(es_high16(a), es_high16(b), sum);
+}
+
+ES_INLINE int32_t es_smlad(uint32_t a, uint32_t b, int32_t sum) {
+    return es_smlatt(a, b, es_smlabb(a, b, sum));
+}
+
+#define es_load_step(pointer, step_bytes, value)                                             \
+    do {                                                                                     \
+        (value) = es_load_u32(pointer);                                                      \
+        (pointer) = (const void *)((const uint8_t *)(const void *)(pointer) + (step_bytes)); \
+    } while (0)
+
+#define es_load_pair(pointer, step_bytes, low, high)                             \
+    do {                                                                         \
+        (low) = es_load_u32(pointer);                                            \
+        (high) = es_load_u32((const uint8_t *)(const void *)(pointer) + 4);      \
+        (pointer) = (const void *)((const uint8_t *)(const void *)(pointer) + (step_bytes)); \
+    } while (0)
+
+#define es_store_pair(pointer, step_bytes, low, high)                      \
+    do {                                                                   \
+        es_write_u32(pointer, low);                                        \
+        es_write_u32((uint8_t *)(void *)(pointer) + 4, high);              \
+        (pointer) = (void *)((uint8_t *)(void *)(pointer) + (step_bytes)); \
+    } while (0)
+
+ES_INLINE uint32_t es_load_scaled8(const void *base, uint32_t index) {
+    return es_load_u32((const uint8_t *)base + (size_t)index * 8);
+}
+
+#define es_opaque(variable) ((void)(variable))
+#define es_sequence(done, next) ((void)(done), (void)(next))
+
+#endif
+
+#endif

@@ -1,0 +1,236 @@
+"""The command line: one thin sub-command a stage, no logic.
+
+stdout is data, everything else goes to stderr.  Exit codes are those of edgesparse.errors.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from edgesparse import __version__
+from edgesparse.errors import EdgesparseError, StoppedError, UsageError
+
+app = typer.Typer(
+    name="edgesparse",
+    help="Sparse int8 networks on Cortex-M: convert, deploy, and see where the zeros are.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_EPILOG = "Exit codes: 0 ok, 1 bug, 2 usage, 3 model, 4 format, 5 target, 6 device, 7 verification, 8 regression, 130 interrupted."
+
+ModelArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="[MODEL]", help="A .tflite or .esm file. Default: the bundled digits demo."),
+]
+BoardOption = Annotated[
+    str, typer.Option("--board", "-b", metavar="BOARD", help="Where to run; see 'edgesparse boards'.")
+]
+InputsOption = Annotated[
+    Path | None,
+    typer.Option("--inputs", "-i", metavar="FILE.npz", help="Input rows x, labels y, expected outputs golden."),
+]
+MethodOption = Annotated[
+    str, typer.Option("--method", "-m", help="Which weights become zero: none, relative or topk.")
+]
+SparsityOption = Annotated[
+    float, typer.Option("--sparsity", "-s", help="Share of each layer's weights to set to zero, 0 to 1.")
+]
+DepthwiseOption = Annotated[
+    bool, typer.Option("--depthwise", help="Threshold depthwise convolutions too.")
+]
+EncodingOption = Annotated[
+    str | None,
+    typer.Option("--encoding", help="Weight encoding for every layer that has it; default: the cheapest."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+def _print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgesparse {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog=_EPILOG)
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def deploy(
+    model: ModelArgument = None,
+    board: BoardOption = "qemu",
+    inputs: InputsOption = None,
+    runs: Annotated[
+        int | None,
+        typer.Option("--runs", "-n", min=1, help="Inferences; rows repeat. Default: every row, at most 20."),
+    ] = None,
+    method: MethodOption = "none",
+    sparsity: SparsityOption = 0.0,
+    depthwise: DepthwiseOption = False,
+    encoding: EncodingOption = None,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", metavar="DIR", help="Folder of the run's log. Default: edgesparse-runs/<time>-<model>-<board>."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", help="Seconds of silence after which the device is given up.")
+    ] = 60.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a model on a board, run inputs through it, show each layer's zeros, work and cost."""
+    from edgesparse.deploy.run import Options, deploy_model
+    from edgesparse.pipeline import Recipe
+
+    options = Options(board=board, inputs=inputs, runs=runs, log=log, timeout_s=timeout)
+    recipe = Recipe(method, sparsity, depthwise, encoding)
+    document = deploy_model(model, recipe, options, quiet=as_json)
+    if as_json:
+        _print_json(document)
+
+
+@app.command()
+def convert(
+    model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="A .tflite file. Default: the demo.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="OUT.esm", help="The image to write.")
+    ] = None,
+    method: MethodOption = "none",
+    sparsity: SparsityOption = 0.0,
+    depthwise: DepthwiseOption = False,
+    encoding: EncodingOption = None,
+    tflite: Annotated[
+        Path | None,
+        typer.Option("--tflite", metavar="OUT.tflite", help="Also write the thresholded .tflite."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a .tflite model into a sparse image (.esm)."""
+    from edgesparse.pipeline import Recipe, convert_file
+
+    document = convert_file(model, output, Recipe(method, sparsity, depthwise, encoding), tflite=tflite)
+    if as_json:
+        _print_json(document)
+    else:
+        typer.echo(f"wrote {document['output']} ({document['totals']['flash_bytes']:,} bytes on the device)")
+
+
+@app.command()
+def analyze(
+    model: ModelArgument = None,
+    method: MethodOption = "none",
+    sparsity: SparsityOption = 0.0,
+    depthwise: DepthwiseOption = False,
+    encoding: EncodingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show each layer's operator, shapes, MACs, weights, zeros and bytes, and the memory needed."""
+    from edgesparse.analyze import analyze as analyze_image
+    from edgesparse.analyze import render_analysis
+    from edgesparse.pipeline import Recipe, convert_model, read_model
+
+    image, thinned = convert_model(read_model(model), Recipe(method, sparsity, depthwise, encoding))
+    document = analyze_image(thinned, image)
+    if as_json:
+        _print_json(document)
+    else:
+        Console().print(render_analysis(document))
+
+
+@app.command()
+def validate(
+    model: ModelArgument = None,
+    board: BoardOption = "native",
+    inputs: InputsOption = None,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Input rows to compare.")] = 3,
+    method: MethodOption = "none",
+    sparsity: SparsityOption = 0.0,
+    depthwise: DepthwiseOption = False,
+    encoding: EncodingOption = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", help="Seconds of silence after which the device is given up.")
+    ] = 60.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare every tensor and every zero count on a board with the reference interpreter."""
+    from edgesparse.pipeline import Recipe
+    from edgesparse.validate import check_validation, validate_model
+
+    recipe = Recipe(method, sparsity, depthwise, encoding)
+    document = validate_model(model, recipe, board=board, inputs=inputs, rows=rows, timeout_s=timeout)
+    if as_json:
+        _print_json(document)
+    verdict = check_validation(document)
+    if not as_json:
+        typer.echo(verdict)
+
+
+@app.command()
+def boards(as_json: JsonOption = False) -> None:
+    """List the boards that models can be deployed to."""
+    from edgesparse.deploy.boards import list_boards
+    from edgesparse.doctor import describe_boards, render_boards
+
+    document = describe_boards(list_boards())
+    if as_json:
+        _print_json(document)
+    else:
+        Console().print(render_boards(document))
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what is installed, what is missing, and the one command that mends it."""
+    from edgesparse.doctor import check_doctor, diagnose, render_diagnosis
+
+    document = diagnose()
+    if as_json:
+        _print_json(document)
+    else:
+        Console().print(render_diagnosis(document))
+    check_doctor(document)
+
+
+def _fail(error: EdgesparseError) -> int:
+    sys.stderr.write(f"edgesparse: {error}\n")
+    if error.hint:
+        sys.stderr.write(f"  hint: {error.hint}\n")
+    return error.exit_code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code.  Never raises for a foreseen error."""
+    try:
+        result = app(args=arguments, prog_name="edgesparse", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except EdgesparseError as error:
+        return _fail(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(StoppedError())
+    except TyperException as error:
+        return _fail(UsageError(error.format_message(), hint="see 'edgesparse --help'"))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,127 @@
+"""The main job: model and inputs onto a board, runs, live table, log, document."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from edgesparse import demo
+from edgesparse.deploy.boards import Board, find_board
+from edgesparse.deploy.open import Capacity, batch_rows, capacity_of, check_fit, open_target
+from edgesparse.deploy.session import Session
+from edgesparse.errors import DoesNotFitError, StoppedError
+from edgesparse.image import Image
+from edgesparse.inputs import Inputs, batch_bytes, check_golden, load_inputs, row_bytes, rows_for
+from edgesparse.pipeline import Recipe, prepare_image
+from edgesparse.report import LiveTable, Summary
+from edgesparse.telemetry.log import RunLog
+from edgesparse.telemetry.runs import RunResult
+from edgesparse.telemetry.setup import Setup
+
+__all__ = ["Options", "deploy_model", "read_inputs"]
+
+DEFAULT_RUNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run: `runs` None takes every input row but at most DEFAULT_RUNS."""
+
+    board: str
+    inputs: Path | None = None
+    runs: int | None = None
+    log: Path | None = None
+    timeout_s: float = 60.0
+
+
+def read_inputs(path: Path | None, *, bundled: bool) -> Inputs | None:
+    """The input file; for the bundled model its own test rows; None where there is neither."""
+    if path is None and bundled:
+        path = demo.data_path()
+    return None if path is None else load_inputs(path)
+
+
+def _row_count(inputs: Inputs | None, runs: int | None) -> tuple[int, int]:
+    """Runs to do and different rows among them."""
+    there = DEFAULT_RUNS if inputs is None else inputs.rows
+    runs = min(there, DEFAULT_RUNS) if runs is None else runs
+    return runs, runs if inputs is None else min(runs, there)
+
+
+def _check_batch(image: Image, board: Board, capacity: Capacity, rows: int) -> None:
+    room = batch_rows(image, capacity)
+    if 0 < room < rows:
+        needed = rows * capacity.batch_bytes // room
+        hint = f"ask for at most {room} runs"
+        what = f"the input rows in {board.name}'s memory for them"
+        raise DoesNotFitError(what, needed, capacity.batch_bytes, hint=hint)
+
+
+def _results(
+    session: Session, rows: Sequence[Any], *, count: int, runs: int, batch: bool
+) -> Iterator[RunResult]:
+    """All runs, in order; run i takes row i % count."""
+    done = 0
+    while done < runs:
+        if batch:
+            step = min(count, runs - done)
+            yield from session.run(0, step)
+            done += step
+        else:
+            yield session.run_from_link(row_bytes(rows, done % count))
+            done += 1
+
+
+def deploy_model(
+    path: Path | None, recipe: Recipe, options: Options, *, quiet: bool
+) -> dict[str, Any]:
+    """Run a model on a board and return the document of the runs; see report.Summary.
+
+    Shows a live table on stdout unless `quiet`.  Raises StoppedError after Ctrl-C, with the log of
+    what was done kept.
+    """
+    notes = Console(stderr=True, highlight=False)
+    board = find_board(options.board)
+    inputs = read_inputs(options.inputs, bundled=path is None)
+    image = prepare_image(path, recipe)
+    if inputs is not None:
+        check_golden(image.meta.outputs, inputs)
+    runs, count = _row_count(inputs, options.runs)
+    rows = rows_for(image.meta.inputs, inputs, range(count))
+    capacity = capacity_of(board, progress=notes.print)
+    check_fit(image, board, capacity)
+    _check_batch(image, board, capacity, count)
+    setup = Setup.prepare(
+        board=board.name,
+        meta=image.meta,
+        image=image.device_bytes(),
+        arena_bytes=image.arena_bytes,
+        inputs=inputs,
+        rows=rows,
+        runs=runs,
+        command=sys.argv,
+    )
+    has_batch = batch_rows(image, capacity) > 0
+    batch = batch_bytes(rows) if has_batch else b""
+    summary = Summary(setup)
+    with (
+        RunLog.create(options.log, setup) as log,
+        LiveTable(Console(quiet=quiet), summary, log=log.folder) as table,
+        open_target(board, image, batch, capacity) as target,
+    ):
+        session = Session(target, timeout_s=options.timeout_s, log=log)
+        summary.greet(session.hello())
+        try:
+            for result in _results(session, rows, count=count, runs=runs, batch=has_batch):
+                table.add(result)
+        except KeyboardInterrupt:
+            session.abort()
+            raise StoppedError(f"stopped; what was done is in {log.folder}") from None
+        document = summary.document()
+        log.finish(document)
+    return document

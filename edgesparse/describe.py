@@ -1,0 +1,68 @@
+"""Encoded model -> Meta: what the host has to know of an image to feed it and to report on it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgesparse import ops
+from edgesparse.edges import device_input, input_meta, output_meta
+from edgesparse.encode import Encoded
+from edgesparse.meta import LayerMeta, Meta, SparsifyMeta
+from edgesparse.model import Model, Node
+
+
+def weight_counts(model: Model, node: Node) -> tuple[int, int]:
+    """Weights of a node and how many of them are zero; (0, 0) without weights."""
+    index = ops.weight_index(node)
+    data = None if index is None else model.tensors[index].data
+    return (0, 0) if data is None else (int(data.size), int(data.size - np.count_nonzero(data)))
+
+
+def _same_as(encoded: Encoded, node: Node) -> dict[str, int]:
+    """Whose zeros a free node's output has: a layer's, or a model input's."""
+    model = encoded.model
+    root = encoded.root(node.outputs[0])
+    inputs = [device_input(model, i) for i in model.inputs]
+    producer = model.producer(root)
+    if root in inputs:
+        return {"same_as_input": inputs.index(root)}
+    return {} if producer is None else {"same_as_layer": producer.index}
+
+
+def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
+    model = encoded.model
+    weights, zeros = weight_counts(model, node)
+    place = device.get(node.index)
+    row = None if place is None else encoded.nodes[place]
+    free = node.outputs[0] in encoded.aliases if node.outputs else False
+    return LayerMeta(
+        index=node.index,
+        name=model.tensors[node.outputs[0]].name if node.outputs else "",
+        op=node.op,
+        encoding="none" if row is None else row.encoding,
+        kernel="" if row is None else row.choice.kernel,
+        node=place,
+        macs=ops.macs(model, node),
+        weights=weights,
+        weight_zeros=zeros,
+        activations=sum(model.tensors[i].elements for i in node.outputs),
+        dense_bytes=weights,
+        encoded_bytes=0 if row is None else len(row.choice.weights),
+        **(_same_as(encoded, node) if free else {}),
+    )
+
+
+def describe(encoded: Encoded, sparsify: SparsifyMeta | None, *, scratch_bytes: int) -> Meta:
+    """Meta of an image; `scratch_bytes` is the largest scratch of a node."""
+    model = encoded.model
+    device = {node.layer: i for i, node in enumerate(encoded.nodes)}
+    return Meta(
+        name=model.name,
+        source_sha256=model.sha256(),
+        sparsify=sparsify,
+        layers=tuple(_layer(encoded, node, device) for node in model.nodes),
+        inputs=tuple(input_meta(model, i) for i in model.inputs),
+        outputs=tuple(output_meta(model, i) for i in model.outputs),
+        tensors=tuple(encoded.device_tensors()),
+        scratch_bytes=scratch_bytes,
+    )

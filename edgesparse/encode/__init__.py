@@ -1,0 +1,98 @@
+"""Model -> encoded nodes: which kernel runs each node, with which constant data.
+
+One file a weight encoding (dense.py, delta8.py); lower.py has one function an operator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgesparse import native, ops
+from edgesparse.edges import device_input, device_output
+from edgesparse.encode.lower import LOWER, Candidate
+from edgesparse.errors import UsageError
+from edgesparse.model import Model, Node
+
+__all__ = ["Candidate", "Encoded", "EncodedNode", "encode"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedNode:
+    """A node as the device will run it.  `layer` is its index in the .tflite."""
+
+    layer: int
+    op: str
+    encoding: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    macs: int
+    choice: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """All device nodes of a model, in order, and which tensor lies where another one does.
+
+    `aliases`: index of a free RESHAPE's output -> index of the tensor whose bytes it is.
+    """
+
+    model: Model
+    nodes: tuple[EncodedNode, ...]
+    aliases: dict[int, int]
+
+    def root(self, tensor_index: int) -> int:
+        """The tensor whose bytes a tensor is: itself unless it is an alias."""
+        return self.aliases.get(tensor_index, tensor_index)
+
+    def device_inputs(self) -> tuple[int, ...]:
+        """The int8 tensors that the device is given, one a model input."""
+        return tuple(device_input(self.model, i) for i in self.model.inputs)
+
+    def device_outputs(self) -> tuple[int, ...]:
+        """The int8 tensors that the device gives back, one a model output."""
+        return tuple(device_output(self.model, i) for i in self.model.outputs)
+
+    def device_tensors(self) -> list[int]:
+        """Indices of the tensors that the device knows, in order."""
+        used = {i for node in self.nodes for i in (*node.inputs, *node.outputs)}
+        return sorted(used.union(self.device_inputs(), self.device_outputs()))
+
+
+def _encode_node(model: Model, node: Node, encoding: str | None) -> EncodedNode:
+    candidates = LOWER[node.op](model, node)
+    kernels = native.table("kernel")
+    wanted = [c for c in candidates if kernels[c.kernel].columns[1] == encoding]
+    choice = min(wanted or candidates, key=lambda candidate: candidate.cost)
+    kernel = kernels[choice.kernel]
+    return EncodedNode(
+        layer=node.index,
+        op=kernel.columns[0],
+        encoding=kernel.columns[1],
+        inputs=choice.inputs or node.inputs[:1],
+        outputs=node.outputs,
+        macs=ops.macs(model, node),
+        choice=choice,
+    )
+
+
+def encode(model: Model, *, encoding: str | None = None) -> Encoded:
+    """Choose a kernel for every node of a supported model by predicted cost.
+
+    `encoding`: take this weight encoding wherever a kernel of the operator has it, whatever it
+    costs.  Raises UnsupportedModelError with all offenders, UsageError for an unknown encoding.
+    """
+    if encoding is not None and encoding not in native.table("encoding"):
+        known = ", ".join(native.table("encoding"))
+        raise UsageError(f"unknown encoding {encoding!r}; there are {known}")
+    ops.check_supported(model)
+    nodes: list[EncodedNode] = []
+    aliases: dict[int, int] = {}
+    for node in model.nodes:
+        if ops.on_host(model, node):
+            continue
+        if node.op == "RESHAPE":
+            source = node.inputs[0]
+            aliases[node.outputs[0]] = aliases.get(source, source)
+        else:
+            nodes.append(_encode_node(model, node, encoding))
+    return Encoded(model, tuple(nodes), aliases)

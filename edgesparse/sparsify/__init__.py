@@ -1,0 +1,7 @@
+"""Model and policy to Model: which weights become zero."""
+
+from __future__ import annotations
+
+from edgesparse.sparsify.threshold import METHODS, LayerSparsity, sparsify
+
+__all__ = ["METHODS", "LayerSparsity", "sparsify"]

@@ -1,0 +1,1 @@
+"""What a device says of itself: bytes -> frames -> records -> runs, and the log that keeps it."""

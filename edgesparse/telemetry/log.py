@@ -1,0 +1,173 @@
+"""The log of a run: a folder that says all there is to say, and from which it can be told again.
+
+- ``session.json``: what was known before the start, see telemetry.setup.
+- ``capture.bin``: the bytes as received.
+- ``run.jsonl``: the records in them, one JSON object a line, and what could not be read.
+- ``summary.json``: the document of report.summarize.
+
+The last two follow from the first two, byte for byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from typing_extensions import Self
+
+from edgesparse.errors import UsageError
+from edgesparse.files import read_file, write_file
+from edgesparse.report import Summary
+from edgesparse.telemetry.record import Event, Hello, Receiver, Record, event_line, fields_of
+from edgesparse.telemetry.runs import RunCollector, RunResult
+from edgesparse.telemetry.setup import Setup
+
+__all__ = ["RunLog", "rebuild", "replay"]
+
+RUNS_FOLDER = "edgesparse-runs"
+"""Where logs go in the working directory unless told otherwise."""
+
+_SESSION, _CAPTURE, _RECORDS, _SUMMARY = "session.json", "capture.bin", "run.jsonl", "summary.json"
+
+
+def _document_bytes(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8") + b"\n"
+
+
+def rebuild(setup: Setup, capture: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Return the bytes of run.jsonl and the document of summary.json that belong to a capture."""
+    runs = RunCollector(setup.nonce)
+    summary = Summary(setup)
+    lines = []
+    for event in Receiver().feed(capture):
+        lines.append(event_line(event))
+        if isinstance(event, Record) and event.type == "hello":
+            summary.greet(fields_of(event, Hello))
+        ended = runs.push(event)
+        if isinstance(ended, RunResult):
+            summary.add(ended)
+    return b"".join(lines), summary.document()
+
+
+def replay(folder: Path) -> dict[str, Any]:
+    """Write run.jsonl and summary.json of a log anew, from the other two; return the document.
+
+    Raises:
+        UsageError: there is no log, or it cannot be written.
+        FormatError: session.json is malformed, or belongs to other runs.
+    """
+    setup = Setup.from_json(read_file(folder / _SESSION))
+    lines, document = rebuild(setup, read_file(folder / _CAPTURE))
+    write_file(folder / _RECORDS, lines)
+    write_file(folder / _SUMMARY, _document_bytes(document))
+    return document
+
+
+class RunLog:
+    """A log that is being written.  Use it as a context manager.
+
+    Left without finish(), because of an error or Ctrl-C, it keeps all that was received, with a
+    summary of the runs that were completed.
+    """
+
+    def __init__(self, folder: Path, setup: Setup) -> None:
+        self.folder = folder
+        self.setup = setup
+        self._finished = False
+        try:
+            # Unbuffered: what was received is in the file, whatever happens next.
+            self._capture = (folder / _CAPTURE).open("xb", buffering=0)
+            self._records = (folder / _RECORDS).open("xb", buffering=0)
+        except OSError as error:
+            raise _cannot_write(folder, error) from error
+        write_file(folder / _SESSION, setup.to_json())
+
+    @classmethod
+    def create(cls, folder: Path | None, setup: Setup) -> Self:
+        """Make the folder and start the log.
+
+        Args:
+            folder: a new or empty one; None for one of its own in RUNS_FOLDER.
+            setup: what is known before the start.
+
+        Raises:
+            UsageError: the folder is not empty, or cannot be written.
+        """
+        try:
+            if folder is None:
+                folder = _own_folder(setup)
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                if any(folder.iterdir()):
+                    hint = "choose another folder, or remove this one"
+                    raise UsageError(f"the log's folder {folder} is not empty", hint=hint)
+        except OSError as error:
+            raise _cannot_write(folder or Path(RUNS_FOLDER), error) from error
+        return cls(folder, setup)
+
+    def received(self, data: bytes) -> None:
+        """Keep bytes as they came.  Raises UsageError if that is impossible."""
+        self._append(self._capture, data)
+
+    def decoded(self, events: Sequence[Event]) -> None:
+        """Keep what the bytes say.  Raises UsageError if that is impossible."""
+        self._append(self._records, b"".join(event_line(event) for event in events))
+
+    def _append(self, file: Any, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError as error:
+            raise _cannot_write(self.folder, error) from error
+
+    def finish(self, document: dict[str, Any]) -> None:
+        """Write the summary; nothing may follow.  Raises UsageError if that is impossible."""
+        write_file(self.folder / _SUMMARY, _document_bytes(document))
+        self._finished = True
+
+    def __enter__(self) -> Self:
+        """Return the log itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the files; without finish(), bring them into agreement with the capture."""
+        self._capture.close()
+        self._records.close()
+        if self._finished:
+            return
+        # The error that led here matters more than one about the log.
+        with contextlib.suppress(UsageError) if exc_type else contextlib.nullcontext():
+            replay(self.folder)
+
+
+def _own_folder(setup: Setup) -> Path:
+    """Make a folder that nobody has, named after time, model and board."""
+    model = re.sub(r"[^A-Za-z0-9_-]+", "-", setup.meta.name).strip("-") or "model"
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{model}-{setup.board}"
+    parent = Path(RUNS_FOLDER)
+    parent.mkdir(exist_ok=True)
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def _cannot_write(folder: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot write the log {folder}: {error.strerror or error}")

@@ -1,0 +1,135 @@
+"""Layer by layer against the reference interpreter: every tensor, every zero count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesparse import oracle
+from edgesparse.deploy.boards import find_board
+from edgesparse.deploy.open import capacity_of, check_fit, open_target
+from edgesparse.deploy.session import FLAG_DUMP, Session
+from edgesparse.errors import VerificationError
+from edgesparse.image import Image
+from edgesparse.deploy.run import read_inputs
+from edgesparse.inputs import feeds_for, row_bytes, rows_for
+from edgesparse.model import Model
+from edgesparse.pipeline import Recipe, convert_model, read_model
+from edgesparse.telemetry.runs import RunResult
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first place where device and reference disagree.
+
+    kind: "tensor" or "zeros".  layer, name: of the .tflite node and its output.  element: index
+    into the flattened tensor, -1 for a zero count.
+    """
+
+    row: int
+    kind: str
+    layer: int
+    name: str
+    element: int
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        where = f"row {self.row}, layer {self.layer} '{self.name}'"
+        if self.kind == "zeros":
+            return f"{where}: {self.got} zeros counted, {self.expected} in the reference"
+        return f"{where}, element {self.element}: {self.got}, reference {self.expected}"
+
+
+def _expected(
+    image: Image, model: Model, reference: Mapping[int, NDArray[Any]], node: int
+) -> Iterator[tuple[int, NDArray[np.int8], int]]:
+    """Per output of a device node: image tensor, reference values, zeros among them."""
+    layer = model.nodes[image.nodes[node]["layer"]]
+    for index in layer.outputs:
+        values = reference[index].reshape(-1)
+        zeros = int(np.count_nonzero(values == model.tensors[index].affine()[1]))
+        yield image.meta.tensors.index(index), values, zeros
+
+
+def compare_run(
+    image: Image, model: Model, reference: Mapping[int, NDArray[Any]], run: RunResult, row: int
+) -> Difference | None:
+    """First difference between one dumped run and the reference's tensors, in network order."""
+    for record in run.layers:
+        name = image.meta.layers[record.layer].name
+        zeros = 0
+        for tensor, expected, count in _expected(image, model, reference, record.node):
+            got = np.frombuffer(run.tensors[record.node, tensor], np.int8)
+            wrong = np.flatnonzero(expected != got)
+            zeros += count
+            if wrong.size:
+                at = int(wrong[0])
+                values = int(expected[at]), int(got[at])
+                return Difference(row, "tensor", record.layer, name, at, *values)
+        if zeros != record.activation_zeros:
+            counts = zeros, record.activation_zeros
+            return Difference(row, "zeros", record.layer, name, -1, *counts)
+    return None
+
+
+def validate_model(
+    path: Path | None,
+    recipe: Recipe,
+    *,
+    board: str,
+    inputs: Path | None,
+    rows: int,
+    timeout_s: float,
+) -> dict[str, Any]:
+    """Run `rows` rows with every tensor sent back, compare, and return what was compared.
+
+    Stops at the first difference, which the document holds under "difference" (else null).
+    """
+    image, model = convert_model(read_model(path), recipe)
+    target_board = find_board(board)
+    capacity = capacity_of(target_board)
+    check_fit(image, target_board, capacity)
+    data = read_inputs(inputs, bundled=path is None)
+    count = rows if data is None else min(rows, data.rows)
+    feeds = feeds_for(image.meta.inputs, data, range(count))
+    device_rows = rows_for(image.meta.inputs, data, range(count))
+    difference: Difference | None = None
+    compared = 0
+    with open_target(target_board, image, b"", capacity) as target:
+        session = Session(target, timeout_s=timeout_s)
+        session.hello()
+        for row in range(count):
+            run = session.run_from_link(row_bytes(device_rows, row), flags=FLAG_DUMP)
+            reference = oracle.run_layers(model, [feed[row] for feed in feeds])
+            difference = compare_run(image, model, reference, run, row)
+            compared += len(run.layers)
+            if difference is not None:
+                break
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model": model.name,
+        "board": target_board.name,
+        "oracle": oracle.oracle_name(),
+        "rows": count,
+        "layers_compared": compared,
+        "difference": None if difference is None else asdict(difference),
+    }
+
+
+def check_validation(document: Mapping[str, Any]) -> str:
+    """One line for people.  Raises VerificationError that names the first difference."""
+    found = document["difference"]
+    if found is not None:
+        raise VerificationError(f"{document['model']} on {document['board']}: {Difference(**found)}")
+    return (
+        f"{document['model']} on {document['board']}: {document['layers_compared']} layer outputs"
+        f" and zero counts in {document['rows']} rows equal {document['oracle']}"
+    )

@@ -1,0 +1,17 @@
+/* What every Cortex-M board shares: start, faults, reset, and the facts that the linker knows. */
+#ifndef ES_CORTEX_M_H
+#define ES_CORTEX_M_H
+
+#include "es_port.h"
+
+/* Fills in what board.json and the linker script say: names, instruction set, memory, boot_count.
+ * Counts a start: call it once, from es_port_init(). Leaves the time base (unit, tick_rate_hz) alone.
+ */
+void es_cortex_m_describe(es_port_info_t *info);
+
+/* Sleeps until external interrupt `irq`, below 32, is pending; returns at once if it is. No handler ever runs,
+ * since interrupts stay masked: the peripheral must hold its line up until it has been served.
+ */
+void es_cortex_m_wait_irq(uint32_t irq);
+
+#endif

@@ -1,0 +1,66 @@
+# <board>.elf, from the board's board.json. Included by the top CMakeLists.txt.
+set(boards_dir "${PROJECT_SOURCE_DIR}/firmware/boards")
+set(board_json_path "${boards_dir}/${ES_BOARD}/board.json")
+if(NOT EXISTS "${board_json_path}")
+    message(FATAL_ERROR "no board ${ES_BOARD}: ${board_json_path} is missing")
+endif()
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${board_json_path}")
+file(READ "${board_json_path}" board_json)
+
+# A JSON array of strings as a CMake list.
+function(es_json_list variable json key)
+    set(items "")
+    string(JSON count LENGTH "${json}" "${key}")
+    if(count GREATER 0)
+        math(EXPR last "${count} - 1")
+        foreach(i RANGE ${last})
+            string(JSON item GET "${json}" "${key}" ${i})
+            list(APPEND items "${item}")
+        endforeach()
+    endif()
+    set(${variable} "${items}" PARENT_SCOPE)
+endfunction()
+
+string(JSON cpu GET "${board_json}" cpu)
+string(JSON isa GET "${board_json}" isa)
+string(JSON stack_bytes GET "${board_json}" memory stack_bytes)
+es_json_list(board_flags "${board_json}" compile_flags)
+es_json_list(shared_folders "${board_json}" shared_sources)
+
+# Every memory becomes two symbols of the linker script.
+set(memory_symbols "-Wl,--defsym=__es_stack_bytes=${stack_bytes}")
+foreach(part firmware model ram batch)
+    foreach(field base bytes)
+        string(JSON value ERROR_VARIABLE absent GET "${board_json}" memory ${part} ${field})
+        if(absent AND part STREQUAL "batch")
+            set(value 0)
+        elseif(absent)
+            message(FATAL_ERROR "${board_json_path}: ${absent}")
+        endif()
+        list(APPEND memory_symbols "-Wl,--defsym=__es_${part}_${field}=${value}")
+    endforeach()
+endforeach()
+
+set(source_patterns "${boards_dir}/*.c" "${boards_dir}/${ES_BOARD}/*.c")
+foreach(folder IN LISTS shared_folders)
+    list(APPEND source_patterns "${boards_dir}/${folder}/*.c")
+endforeach()
+file(GLOB board_sources CONFIGURE_DEPENDS ${source_patterns})
+file(GLOB app_sources CONFIGURE_DEPENDS "${ES_APP}/*.c")
+
+add_executable(firmware ${runtime_sources} ${app_sources} ${board_sources} "${build_id_source}")
+add_dependencies(firmware es_build_id)
+set(linker_script "${boards_dir}/cortex_m.ld")
+set_target_properties(firmware PROPERTIES
+    OUTPUT_NAME "${ES_BOARD}" SUFFIX ".elf" LINK_DEPENDS "${linker_script}")
+list(TRANSFORM shared_folders PREPEND "${boards_dir}/")
+target_include_directories(firmware PRIVATE "${boards_dir}" ${shared_folders})
+target_compile_definitions(firmware PRIVATE
+    "ES_BOARD_NAME=\"${ES_BOARD}\"" "ES_BOARD_CPU=\"${cpu}\"" "ES_BOARD_ISA=ES_ISA_${isa}")
+separate_arguments(optimize NATIVE_COMMAND "${ES_OPTIMIZE}")
+target_compile_options(firmware PRIVATE ${board_flags} ${optimize} -ffunction-sections -fdata-sections)
+target_link_options(firmware PRIVATE
+    ${board_flags} -nostartfiles -static "-T${linker_script}" ${memory_symbols}
+    -Wl,--gc-sections -Wl,--build-id=none -Wl,--undefined=es_build_id $<$<NOT:$<CONFIG:Debug>>:-Wl,--strip-debug>
+    "-Wl,-Map=${PROJECT_BINARY_DIR}/${ES_BOARD}.map")
+target_link_libraries(firmware PRIVATE es_options)

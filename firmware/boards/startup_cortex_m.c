@@ -1,0 +1,133 @@
+#include "cortex_m.h"
+#include "es.h"
+
+#define BOOT_MAGIC 0x45534254u /* in .noinit after the first start since power-on */
+
+#define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#define NVIC_ISER REGISTER(0xE000E100u)
+#define NVIC_ICPR REGISTER(0xE000E280u)
+#define SCB_AIRCR REGISTER(0xE000ED0Cu)
+#define SCB_AIRCR_RESET 0x05FA0004u /* key, SYSRESETREQ */
+#define SCB_CFSR REGISTER(0xE000ED28u)
+#define SCB_HFSR REGISTER(0xE000ED2Cu)
+#define MPU_TYPE REGISTER(0xE000ED90u)
+#define MPU_CTRL REGISTER(0xE000ED94u)
+#define MPU_CTRL_ON 5u /* enable; all that no region covers stays as it is */
+#define MPU_RNR REGISTER(0xE000ED98u)
+#define MPU_RBAR REGISTER(0xE000ED9Cu)
+#define MPU_RASR REGISTER(0xE000EDA0u)
+#define MPU_RASR_GUARD 0x1000000Fu /* no access, no execution; 256 bytes, as in the linker script */
+
+/* From the linker script. Only their addresses mean anything. */
+extern uint8_t __es_stack_guard[], __es_stack_top[];
+extern const uint32_t __es_data_load[];
+extern uint32_t __es_data_start[], __es_data_end[], __es_bss_start[], __es_bss_end[];
+extern uint8_t __es_arena_start[], __es_arena_end[], __es_batch_start[], __es_batch_end[];
+extern const uint8_t __es_model_start[], __es_model_end[];
+
+int main(void);
+void es_reset_handler(void);
+void es_fault_handler(uint32_t pc, uint32_t lr);
+
+static struct {
+    uint32_t magic;
+    uint32_t count;
+} boot __attribute__((section(".noinit")));
+
+/* All faults arrive as HardFault, since the others are never enabled. The stack may be what broke, so this takes
+ * the interrupted pc and lr from it, if they can be there, and starts a new one.
+ */
+__attribute__((naked)) static void fault_entry(void) {
+    __asm volatile("mrs r3, msp\n"
+                   "movs r0, #0\n"
+                   "movs r1, #0\n"
+                   "ldr r2, =__es_stack_bottom\n"
+                   "cmp r3, r2\n"
+                   "blo 1f\n"
+                   "ldr r0, [r3, #24]\n"
+                   "ldr r1, [r3, #20]\n"
+                   "1: ldr r2, =__es_stack_top\n"
+                   "msr msp, r2\n"
+                   "b es_fault_handler\n");
+}
+
+/* Reports the configurable fault status, or the hard fault status where that one says nothing. */
+void es_fault_handler(uint32_t pc, uint32_t lr) {
+    const uint32_t configurable = SCB_CFSR;
+    es_app_fault(configurable != 0 ? configurable : SCB_HFSR, pc, lr);
+    es_port_reset();
+}
+
+/* Makes a stack that has grown too far fault instead of running into nothing. Cores without MPU go without. */
+static void guard_stack(void) {
+    if (MPU_TYPE == 0) {
+        return;
+    }
+    MPU_RNR = 0;
+    MPU_RBAR = (uint32_t)(uintptr_t)__es_stack_guard;
+    MPU_RASR = MPU_RASR_GUARD;
+    MPU_CTRL = MPU_CTRL_ON;
+    __asm volatile("dsb\nisb" ::: "memory");
+}
+
+void es_reset_handler(void) {
+    __asm volatile("cpsid i");
+    guard_stack();
+    const uint32_t *load = __es_data_load;
+    for (uint32_t *word = __es_data_start; word < __es_data_end; word++) {
+        *word = *load++;
+    }
+    for (uint32_t *word = __es_bss_start; word < __es_bss_end; word++) {
+        *word = 0;
+    }
+    (void)main();
+    es_port_reset();
+}
+
+/* The processor's own exceptions: reset, then what can only be a fault here. Interrupts stay masked, so no further
+ * vector is ever taken.
+ */
+static const struct {
+    uint8_t *stack_top;
+    void (*handlers[15])(void);
+} vectors __attribute__((section(".vectors"), used)) = {
+    .stack_top = __es_stack_top,
+    .handlers = {[0] = es_reset_handler, [1 ... 14] = fault_entry},
+};
+
+static es_memory_t memory_between(uint8_t *start, const uint8_t *end) {
+    const es_memory_t memory = {.base = start, .bytes = (uint32_t)((uintptr_t)end - (uintptr_t)start)};
+    return memory;
+}
+
+void es_cortex_m_describe(es_port_info_t *info) {
+    if (boot.magic != BOOT_MAGIC) {
+        boot.magic = BOOT_MAGIC;
+        boot.count = 0;
+    }
+    if (boot.count < UINT16_MAX) {
+        boot.count++;
+    }
+    info->board = ES_BOARD_NAME;
+    info->cpu = ES_BOARD_CPU;
+    info->isa = ES_BOARD_ISA;
+    info->boot_count = (uint16_t)boot.count;
+    info->model = __es_model_start;
+    info->model_bytes = (uint32_t)((uintptr_t)__es_model_end - (uintptr_t)__es_model_start);
+    info->arena = memory_between(__es_arena_start, __es_arena_end);
+    info->batch = memory_between(__es_batch_start, __es_batch_end);
+}
+
+void es_cortex_m_wait_irq(uint32_t irq) {
+    NVIC_ISER = 1u << irq;
+    NVIC_ICPR = 1u << irq;
+    __asm volatile("dsb\nwfi" ::: "memory");
+}
+
+void es_port_reset(void) {
+    __asm volatile("dsb" ::: "memory");
+    SCB_AIRCR = SCB_AIRCR_RESET;
+    for (;;) {
+        __asm volatile("dsb");
+    }
+}

@@ -1,0 +1,71 @@
+#include "es_tables.h"
+
+#include "es_encodings.h"
+#include "es_kernels.h"
+
+static const es_kernel_t kernels[] = {
+#define ES_KERNEL(id_, op_, encoding_, isa_, name, doc)                    \
+    {                                                                      \
+        .id = (id_),                                                       \
+        .op = ES_OP_##op_,                                                 \
+        .encoding = ES_ENCODING_##encoding_,                               \
+        .isa = ES_ISA_##isa_,                                              \
+        .run = (es_any_fn_t *)es_##name,                                   \
+        .buffer_size = (es_any_fn_t *)es_##name##_get_buffer_size,         \
+    },
+#include "kernels.def"
+#undef ES_KERNEL
+};
+
+/* The encoding `none` has no bytes, hence no functions; the macros let the table keep one row for it. */
+static int32_t es_encoding_none_check(const uint8_t *weights, uint32_t bytes, uint32_t rows, uint32_t columns) {
+    (void)weights, (void)rows, (void)columns;
+    return bytes == 0 ? -1 : 0;
+}
+
+static uint64_t es_encoding_none_products(const uint8_t *weights, uint32_t rows, uint32_t columns, uint32_t group,
+                                          uint32_t (*positions)(const void *context, uint32_t group_index),
+                                          const void *context) {
+    (void)weights, (void)rows, (void)columns, (void)group, (void)positions, (void)context;
+    return 0;
+}
+
+static const es_encoding_t encodings[] = {
+#define ES_ENCODING(id_, name, doc) \
+    {.id = (id_), .check = es_encoding_##name##_check, .products = es_encoding_##name##_products},
+#include "encodings.def"
+#undef ES_ENCODING
+};
+
+static const es_op_t *const ops[] = {
+#define ES_OP(id, name, tflite, params, doc) &es_op_##name,
+#include "tables/ops.def"
+#undef ES_OP
+};
+
+const es_kernel_t *es_kernel_find(uint16_t id) {
+    for (uint32_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++) {
+        if (kernels[i].id == id) {
+            return &kernels[i];
+        }
+    }
+    return NULL;
+}
+
+const es_encoding_t *es_encoding_find(uint16_t id) {
+    for (uint32_t i = 0; i < sizeof(encodings) / sizeof(encodings[0]); i++) {
+        if (encodings[i].id == id) {
+            return &encodings[i];
+        }
+    }
+    return NULL;
+}
+
+const es_op_t *es_op_find(uint16_t id) {
+    for (uint32_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        if (ops[i]->id == id) {
+            return ops[i];
+        }
+    }
+    return NULL;
+}

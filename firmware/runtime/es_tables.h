@@ -1,0 +1,56 @@
+/* Rows of the kernel and op tables, as the loader and the executor use them. */
+#ifndef ES_TABLES_H
+#define ES_TABLES_H
+
+#include "es.h"
+
+/* Any function; cast back to its own type before a call. */
+typedef void es_any_fn_t(void);
+
+/* One row of kernels.def. */
+typedef struct {
+    uint16_t id;
+    uint16_t op;
+    uint16_t encoding;
+    uint16_t isa;
+    es_any_fn_t *run;         /* es_<name> */
+    es_any_fn_t *buffer_size; /* es_<name>_get_buffer_size */
+} es_kernel_t;
+
+/* The functions of an encoding; see es_encodings.h. */
+typedef struct {
+    uint16_t id;
+    int32_t (*check)(const uint8_t *weights, uint32_t bytes, uint32_t rows, uint32_t columns);
+    uint64_t (*products)(const uint8_t *weights, uint32_t rows, uint32_t columns, uint32_t group,
+                         uint32_t (*positions)(const void *context, uint32_t group_index), const void *context);
+} es_encoding_t;
+
+/* What an op's check finds out about a node. */
+typedef struct {
+    uint64_t macs;          /* products of the dense layer, padding taps included */
+    uint64_t macs_done;     /* products of a real weight and a real activation */
+    es_where_t where;       /* set before a refusal */
+} es_node_facts_t;
+
+/* One row of ops.def: the adapter between a node of an image and its kernels. */
+typedef struct {
+    uint16_t id;
+    uint32_t params_bytes;
+    /* Bytes of scratch that the kernel needs with these (checked) parameters. */
+    uint32_t (*scratch_bytes)(const es_kernel_t *kernel, const void *params);
+    /* Checks parameters, tensors and weights; the caller has checked all indices and ranges of the node's row. */
+    es_status_t (*check)(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
+                         es_node_facts_t *facts);
+    void (*run)(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena);
+} es_op_t;
+
+/* The row with an id, or NULL. */
+const es_kernel_t *es_kernel_find(uint16_t id);
+const es_encoding_t *es_encoding_find(uint16_t id);
+const es_op_t *es_op_find(uint16_t id);
+
+#define ES_OP(id, name, tflite, params, doc) extern const es_op_t es_op_##name;
+#include "tables/ops.def"
+#undef ES_OP
+
+#endif

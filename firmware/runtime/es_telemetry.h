@@ -1,0 +1,33 @@
+/* Records to the host: one function a record, each sends one or more frames. */
+#ifndef ES_TELEMETRY_H
+#define ES_TELEMETRY_H
+
+#include "es_frame.h"
+#include "es_port.h"
+
+/* The sending end of the link. Zero-initialise. */
+typedef struct {
+    uint32_t boot_id;
+    uint16_t sequence;
+} es_link_t;
+
+/* Sends one record: its struct, and `tail_bytes` bytes after it. Together at most ES_PAYLOAD_MAX. */
+void es_send(es_link_t *link, uint8_t type, const void *record, uint32_t record_bytes, const void *tail,
+             uint32_t tail_bytes);
+
+/* One LAYER record a node, in order. */
+void es_send_layers(es_link_t *link, uint32_t run, const es_model_t *model, const es_profile_t *profile, uint8_t unit);
+
+/* All model outputs as OUTPUT records. Returns the CRC-32 of their bytes. */
+uint32_t es_send_outputs(es_link_t *link, uint32_t run, const es_model_t *model, const uint8_t *arena);
+
+/* The outputs of one node as TENSOR_DATA records. */
+void es_send_tensors(es_link_t *link, uint32_t run, const es_model_t *model, uint32_t node, const uint8_t *arena);
+
+/* A LOG record: level 0 error, 1 warning, 2 information; text of at most 252 characters. */
+void es_send_log(es_link_t *link, uint32_t level, const char *text);
+
+/* A FAULT record. */
+void es_send_fault(es_link_t *link, es_status_t status, uint32_t detail, uint32_t pc, uint32_t lr);
+
+#endif

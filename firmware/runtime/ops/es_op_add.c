@@ -1,0 +1,47 @@
+#include "es_op_checks.h"
+
+static const es_add_params_t *params_of(const es_model_t *model, const es_node_t *node) {
+    return (const void *)(model->params + node->params_off);
+}
+
+static es_status_t check(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
+                         es_node_facts_t *facts) {
+    (void)kernel, (void)facts;
+    const es_add_params_t *p = params_of(model, node);
+    ES_TRY(es_check_int8_nodes(model, node, 2));
+    const es_tensor_t *a = es_node_input(model, node, 0);
+    const es_tensor_t *b = es_node_input(model, node, 1);
+    const es_tensor_t *out = es_node_output(model, node, 0);
+    const bool counts = p->count == a->bytes && p->count == b->bytes && p->count == out->bytes;
+    const bool points = p->in1_zero_point == a->zero_point && p->in2_zero_point == b->zero_point &&
+                        p->out_zero_point == out->zero_point && es_activation_range_ok(p->act_min, p->act_max);
+    const bool multipliers = es_multiplier_ok(p->in1_multiplier) && es_multiplier_ok(p->in2_multiplier) &&
+                             es_multiplier_ok(p->out_multiplier);
+    const bool shifts = es_between(p->left_shift, 0, 20) && es_between(p->in1_shift, -31, 0) &&
+                        es_between(p->in2_shift, -31, 0) && es_between(p->out_shift, -31, 0);
+    if (!counts || !points || !multipliers || !shifts) {
+        return ES_STATUS_bad_params;
+    }
+    return ES_STATUS_ok;
+}
+
+static uint32_t scratch_bytes(const es_kernel_t *kernel, const void *params) {
+    typedef uint32_t buffer_fn_t(const es_add_params_t *params);
+    return ((buffer_fn_t *)kernel->buffer_size)(params);
+}
+
+static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena) {
+    typedef void add_fn_t(const es_add_params_t *params, const int8_t *input1, const int8_t *input2, int8_t *output);
+    const int8_t *a = (const int8_t *)es_tensor_read(model, es_node_input(model, node, 0), arena);
+    const int8_t *b = (const int8_t *)es_tensor_read(model, es_node_input(model, node, 1), arena);
+    int8_t *output = (int8_t *)es_tensor_bytes(es_node_output(model, node, 0), arena);
+    ((add_fn_t *)kernel->run)(params_of(model, node), a, b, output);
+}
+
+const es_op_t es_op_add = {
+    .id = ES_OP_add,
+    .params_bytes = sizeof(es_add_params_t),
+    .scratch_bytes = scratch_bytes,
+    .check = check,
+    .run = run,
+};

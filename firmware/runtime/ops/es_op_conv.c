@@ -1,0 +1,74 @@
+#include "es_op_conv.h"
+
+#include "es_op_checks.h"
+
+typedef void conv_fn_t(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
+                       const es_channel_t *channels, int8_t *output, void *scratch);
+typedef uint32_t conv_buffer_fn_t(const es_conv_params_t *params);
+
+const es_conv_params_t *es_conv_params(const es_model_t *model, const es_node_t *node) {
+    return (const void *)(model->params + node->params_off);
+}
+
+/* With these bounds every index of the kernels stays below 2^31: extents * steps < 2^25, taps * channels <= 2^24. */
+static es_status_t check_conv_ranges(const es_conv_params_t *p) {
+    const bool extents = es_between(p->batches, 1, ES_MAX_EXTENT) && es_between(p->in_h, 1, ES_MAX_EXTENT) &&
+                         es_between(p->in_w, 1, ES_MAX_EXTENT) && es_between(p->out_h, 1, ES_MAX_EXTENT) &&
+                         es_between(p->out_w, 1, ES_MAX_EXTENT) && es_between(p->in_c, 1, ES_MAX_DIM) &&
+                         es_between(p->out_c, 1, ES_MAX_DIM);
+    const bool steps = es_between(p->kernel_h, 1, ES_MAX_STEP) && es_between(p->kernel_w, 1, ES_MAX_STEP) &&
+                       es_between(p->stride_h, 1, ES_MAX_STEP) && es_between(p->stride_w, 1, ES_MAX_STEP) &&
+                       es_between(p->dilation_h, 1, ES_MAX_STEP) && es_between(p->dilation_w, 1, ES_MAX_STEP);
+    if (!extents || !steps) {
+        return ES_STATUS_bad_params;
+    }
+    const bool padding = es_between(p->pad_top, 0, (p->kernel_h - 1) * p->dilation_h) &&
+                         es_between(p->pad_left, 0, (p->kernel_w - 1) * p->dilation_w);
+    const bool columns = (int64_t)p->kernel_h * p->kernel_w * p->in_c <= ES_MAX_DIM;
+    return padding && columns ? ES_STATUS_ok : ES_STATUS_bad_params;
+}
+
+es_status_t es_check_conv(const es_model_t *model, const es_node_t *node, const es_conv_params_t *p) {
+    ES_TRY(es_check_int8_nodes(model, node, 1));
+    ES_TRY(check_conv_ranges(p));
+    const es_tensor_t *in = es_node_input(model, node, 0);
+    const es_tensor_t *out = es_node_output(model, node, 0);
+    const bool shapes = es_shape_is_nhwc(in, p->batches, p->in_h, p->in_w, p->in_c) &&
+                        es_shape_is_nhwc(out, p->batches, p->out_h, p->out_w, p->out_c);
+    const bool values = p->in_zero_point == in->zero_point && p->out_zero_point == out->zero_point &&
+                        es_activation_range_ok(p->act_min, p->act_max);
+    return shapes && values ? ES_STATUS_ok : ES_STATUS_bad_params;
+}
+
+/* How many of the outputs 0..out-1 read input index o * stride - pad + offset inside 0..in-1. */
+static int32_t valid_outputs(int32_t in, int32_t out, int32_t stride, int32_t pad, int32_t offset) {
+    const int32_t shift = pad - offset; /* o * stride must lie in shift .. shift + in - 1 */
+    const int32_t last_in = shift + in - 1;
+    if (last_in < 0) {
+        return 0;
+    }
+    const int32_t first = shift <= 0 ? 0 : (shift + stride - 1) / stride;
+    const int32_t last = last_in / stride < out - 1 ? last_in / stride : out - 1;
+    return last < first ? 0 : last - first + 1;
+}
+
+uint32_t es_conv_tap_positions(const void *conv_params, uint32_t tap) {
+    const es_conv_params_t *p = conv_params;
+    const int32_t kh = (int32_t)tap / p->kernel_w;
+    const int32_t kw = (int32_t)tap % p->kernel_w;
+    const int32_t rows = valid_outputs(p->in_h, p->out_h, p->stride_h, p->pad_top, kh * p->dilation_h);
+    const int32_t columns = valid_outputs(p->in_w, p->out_w, p->stride_w, p->pad_left, kw * p->dilation_w);
+    return (uint32_t)p->batches * (uint32_t)rows * (uint32_t)columns;
+}
+
+uint32_t es_conv_scratch_bytes(const es_kernel_t *kernel, const void *params) {
+    return ((conv_buffer_fn_t *)kernel->buffer_size)(params);
+}
+
+void es_conv_run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena) {
+    const es_conv_params_t *p = es_conv_params(model, node);
+    const int8_t *input = (const int8_t *)es_tensor_read(model, es_node_input(model, node, 0), arena);
+    int8_t *output = (int8_t *)es_tensor_bytes(es_node_output(model, node, 0), arena);
+    const es_channel_t *channels = (const void *)(model->data + p->channels_off);
+    ((conv_fn_t *)kernel->run)(p, input, model->data + p->weights_off, channels, output, arena + node->scratch_off);
+}

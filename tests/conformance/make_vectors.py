@@ -1,0 +1,267 @@
+"""Makes the committed vectors: images and frames, valid and invalid, with what a reader says.
+
+    python -m tests.conformance.make_vectors      rewrites images.json and frames.json
+
+Images are built by the encoder and then damaged field by field; every damaged one gets a correct
+CRC-32 again, so that the check behind it is reached.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgesparse import native
+from edgesparse.encode import encode
+from edgesparse.image import build_image
+from edgesparse.model import parse_model
+from edgesparse.telemetry import frame
+from tests.tflite_builder import Builder
+
+FOLDER = Path(__file__).parent
+HEADER, SECTION = native.layout("image_header"), native.layout("section")
+
+
+def small_image(encoding: str) -> bytes:
+    """Convolution, pooling, fully connected and softmax on a 6x6x2 input, as on the device."""
+    rng = np.random.default_rng(7)
+    b = Builder()
+    x = b.input((1, 6, 6, 2), 0.05, -128)
+    filters = rng.integers(-127, 128, (4, 3, 3, 2)).astype(np.int8)
+    filters[rng.random(filters.shape) < 0.6] = 0
+    w = b.constant(filters, [0.01, 0.02, 0.03, 0.04], axis=0)
+    y = b.conv_2d(x, w, b.bias(rng.integers(-500, 500, 4), x, w), scale=0.2, zero_point=-128)
+    y = b.average_pool_2d(y, (2, 2), stride=(2, 2))
+    y = b.reshape(y, (1, 36))
+    v = b.constant(rng.integers(-127, 128, (3, 36)).astype(np.int8), [0.02])
+    y = b.fully_connected(y, v, b.bias(rng.integers(-99, 99, 3), y, v), scale=0.3, zero_point=5)
+    b.output(b.softmax(y))
+    return build_image(encode(parse_model(b.finish(), name="small"), encoding=encoding)).device_bytes()
+
+
+def with_crc(data: bytearray) -> bytes:
+    """The image with the CRC-32 that its bytes have."""
+    total = min(len(data), int.from_bytes(data[8:12], "little"))
+    crc = zlib.crc32(data[16:total], zlib.crc32(data[:12]))
+    data[12:16] = crc.to_bytes(4, "little")
+    return bytes(data)
+
+
+def section_row(data: bytes, kind: str) -> tuple[int, dict[str, Any]]:
+    """Offset of a section's row in the table, and its fields."""
+    for i in range(HEADER.unpack(data)["section_count"]):
+        at = HEADER.size_bytes + i * SECTION.size_bytes
+        row = SECTION.unpack(data, at)
+        if row["kind"] == native.number("section", kind):
+            return at, row
+    raise KeyError(kind)
+
+
+def set_field(layout: str, field: str, value: int, place: Callable[[bytes], int]) -> Any:
+    """An edit that writes one field of a struct that starts at place(image)."""
+    found = next(f for f in native.layout(layout).fields if f.name == field)
+    width = {"u8": 1, "u16": 2, "i16": 2, "u64": 8}.get(found.type, 4)
+
+    def edit(data: bytearray) -> None:
+        at = place(bytes(data)) + found.offset
+        data[at : at + width] = (value % (1 << 8 * width)).to_bytes(width, "little")
+
+    return edit
+
+
+def _header(field: str, value: int) -> Any:
+    return set_field("image_header", field, value, lambda data: 0)
+
+
+def _section(kind: str, field: str, value: int) -> Any:
+    return set_field("section", field, value, lambda data: section_row(data, kind)[0])
+
+
+def _row(kind: str, layout: str, index: int, field: str, value: int) -> Any:
+    size = native.layout(layout).size_bytes
+
+    def place(data: bytes) -> int:
+        return int(section_row(data, kind)[1]["offset"]) + index * size
+
+    return set_field(layout, field, value, place)
+
+
+def _params(node: int, field: str, value: int) -> Any:
+    def place(data: bytes) -> int:
+        rows = section_row(data, "nodes")[1]["offset"] + node * native.layout("node").size_bytes
+        start = section_row(data, "params")[1]["offset"]
+        return int(start + native.layout("node").unpack(data, rows)["params_off"])
+
+    structs = ("conv_params", "pool_params", "fc_params", "softmax_params")
+    return set_field(structs[node], field, value, place)
+
+
+def _byte(kind: str, offset: int, value: int) -> Any:
+    def edit(data: bytearray) -> None:
+        data[section_row(bytes(data), kind)[1]["offset"] + offset] = value
+
+    return edit
+
+
+EDITS: Mapping[str, Any] = {
+    "magic": _header("magic", 0),
+    "major version 2": _header("version_major", 2),
+    "minor version 9 is fine": _header("version_minor", 9),
+    "total beyond the bytes": _header("total_bytes", 1 << 20),
+    "total not a multiple of 16": _header("total_bytes", 1000),
+    "total of 0": _header("total_bytes", 0),
+    "too many sections": _header("section_count", 65535),
+    "unknown required feature": _header("required_features", 1 << 31),
+    "unknown optional feature is fine": _header("optional_features", 1 << 31),
+    "other instruction set": _header("target_isa", 77),
+    "reserved header word": _header("reserved", 1),
+    "arena not a multiple of 16": _header("arena_bytes", 1001),
+    "arena beyond the RAM": _header("arena_bytes", 0xFFFFFFF0),
+    "unknown section flag": _section("params", "flags", 2),
+    "section of unknown required kind": _section("data", "kind", 4000),
+    "section twice": _section("data", "kind", 6),
+    "section moved": _section("edges", "offset", 64),
+    "section beyond the end": _section("data", "bytes", 0xFFFFFFF0),
+    "rows and bytes disagree": _section("nodes", "rows", 3),
+    "rows where there are none": _section("data", "rows", 1),
+    "tensor of unknown type": _row("tensors", "tensor", 1, "type", 99),
+    "tensor of unknown place": _row("tensors", "tensor", 1, "place", 9),
+    "tensor of rank 7": _row("tensors", "tensor", 1, "rank", 7),
+    "tensor with a dimension of 0": _row("tensors", "tensor", 1, "dims", 0),
+    "tensor bytes wrong": _row("tensors", "tensor", 1, "bytes", 5),
+    "tensor zero point 200": _row("tensors", "tensor", 1, "zero_point", 200),
+    "tensor outside the arena": _row("tensors", "tensor", 1, "offset", 0xFFFFFF00),
+    "tensor not aligned": _row("tensors", "tensor", 1, "offset", 2),
+    "tensor reserved byte": _row("tensors", "tensor", 1, "reserved0", 1),
+    "tensor with a reset value in the arena": _row("tensors", "tensor", 1, "reset_off", 4),
+    "constant as a model input": _row("tensors", "tensor", 0, "place", 1),
+    "input index beyond the tensors": _byte("inputs", 1, 255),
+    "output index beyond the tensors": _byte("outputs", 1, 255),
+    "edge index beyond the tensors": _byte("edges", 1, 255),
+    "unknown op": _row("nodes", "node", 0, "op", 999),
+    "unknown kernel": _row("nodes", "node", 0, "kernel", 999),
+    "kernel of another op": _row("nodes", "node", 0, "kernel", 8),
+    "node flags": _row("nodes", "node", 0, "flags", 1),
+    "inputs outside the edges": _row("nodes", "node", 0, "input_first", 60000),
+    "outputs outside the edges": _row("nodes", "node", 0, "output_count", 60000),
+    "parameters outside their section": _row("nodes", "node", 0, "params_off", 0xFFFFFFFC),
+    "parameters not aligned": _row("nodes", "node", 0, "params_off", 2),
+    "parameters of the wrong size": _row("nodes", "node", 0, "params_bytes", 4),
+    "scratch outside the arena": _row("nodes", "node", 0, "scratch_off", 0xFFFFFFF8),
+    "scratch not aligned": _row("nodes", "node", 0, "scratch_off", 4),
+    "scratch too small": _row("nodes", "node", 0, "scratch_bytes", 0),
+    "scratch over the input": _row("nodes", "node", 0, "scratch_off", 0),
+    "macs wrong": _row("nodes", "node", 0, "macs", 7),
+    "no batches": _params(0, "batches", 0),
+    "kernel height 0": _params(0, "kernel_h", 0),
+    "kernel height 30000": _params(0, "kernel_h", 30000),
+    "stride 0": _params(0, "stride_w", 0),
+    "dilation 0": _params(0, "dilation_h", 0),
+    "padding negative": _params(0, "pad_top", -1),
+    "padding beyond the kernel": _params(0, "pad_left", 3),
+    "input height not the tensor's": _params(0, "in_h", 7),
+    "input zero point not the tensor's": _params(0, "in_zero_point", 3),
+    "activation range empty": _params(0, "act_min", 128),
+    "weights outside the data": _params(0, "weights_off", 0xFFFFFFFC),
+    "weights not aligned": _params(0, "weights_off", 2),
+    "weights of the wrong length": _params(0, "weights_bytes", 4),
+    "channels outside the data": _params(0, "channels_off", 0xFFFFFFF0),
+    "channels where the weights are": _params(0, "channels_off", 0),
+    "pool window 0": _params(1, "kernel_w", 0),
+    "pool window outside the input": _params(1, "stride_h", 1000),
+    "fully connected columns wrong": _params(2, "in_c", 35),
+    "fully connected rows wrong": _params(2, "out_c", 4),
+    "softmax depth 0": _params(3, "depth", 0),
+    "softmax rows wrong": _params(3, "rows", 2),
+    "softmax shift 40": _params(3, "left_shift", 40),
+}
+
+
+def _pads(data: bytes) -> int:
+    """Offset of a byte between two sections."""
+    for kind in ("inputs", "outputs", "edges"):
+        row = section_row(data, kind)[1]
+        if row["bytes"] % 16:
+            return int(row["offset"] + row["bytes"])
+    raise AssertionError("no gap")
+
+
+def image_vectors() -> list[dict[str, Any]]:
+    """Name, bytes and what the loader says of each, for a device with 64 KiB of arena."""
+    dense, sparse = small_image("dense"), small_image("delta8")
+    cases: dict[str, bytes] = {"valid, dense": dense, "valid, delta8": sparse}
+    for name, edit in EDITS.items():
+        data = bytearray(dense)
+        edit(data)
+        cases[name] = with_crc(data)
+    gap = bytearray(dense)
+    gap[_pads(dense)] = 1
+    cases["gap not zero"] = with_crc(gap)
+    flipped = bytearray(dense)
+    flipped[-20] ^= 4
+    cases["bit flipped in the data"] = bytes(flipped)
+    steps = bytearray(sparse)
+    _byte("data", 8, 200)(steps)
+    cases["delta8 step beyond the row"] = with_crc(steps)
+    cases["cut off after the header"] = dense[:64]
+    cases["cut off within the header"] = dense[:40]
+    return [{"name": name, **verdict(data)} for name, data in cases.items()]
+
+
+def verdict(data: bytes) -> dict[str, Any]:
+    """What the loader says, and the bytes in hex."""
+    check = native.check_image(data, arena_bytes=65536)
+    return {
+        "status": native.name_of("status", check.status),
+        "section": check.section,
+        "offset": check.offset,
+        "image": data.hex(),
+    }
+
+
+def frame_vectors() -> list[dict[str, Any]]:
+    """Streams of bytes with the frames in them and how many were thrown away."""
+    ping = frame.encode(129, 1, b"\x01\x02\x03\x04", 0)
+    empty = frame.encode(2, 0xFFFF, b"", 0xFFFFFFFF)
+    zeros = frame.encode(3, 0, bytes(256), 0)
+    full = frame.encode(4, 7, bytes(range(1, 255)) + b"\xff\xff", 0x11223344)
+    broken = bytearray(ping)
+    broken[5] ^= 0x10
+    long = frame.encode(5, 0, bytes(256), 0)[:-1] + b"\x01" * 8 + b"\x00"
+    streams = {
+        "one frame": ping,
+        "no payload": empty,
+        "256 zeros": zeros,
+        "256 bytes without a zero": full,
+        "three in a row": ping + zeros + full,
+        "only delimiters": bytes(9),
+        "noise, then a frame": b"hello\x00" + ping,
+        "frame not closed": ping[:-1],
+        "wrong crc, then a frame": bytes(broken) + ping,
+        "cut in the middle, then a frame": full[:50] + b"\x00" + ping,
+        "too long, then a frame": long + ping,
+        "code points past the end": b"\xff\x01\x00" + ping,
+        "shorter than a header": b"\x02\x05\x00" + ping,
+    }
+    vectors = []
+    for name, stream in streams.items():
+        frames, dropped = native.decode_frames(stream)
+        hexed = [each.hex() for each in frames]
+        vectors.append({"name": name, "stream": stream.hex(), "frames": hexed, "dropped": dropped})
+    return vectors
+
+
+def main() -> None:
+    """Write both files."""
+    for name, vectors in (("images", image_vectors()), ("frames", frame_vectors())):
+        text = json.dumps(vectors, indent=1) + "\n"
+        (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Every kernel against the reference interpreter, on random models of one operator."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from edgesparse import native, oracle
+from edgesparse.encode import encode
+from edgesparse.image import build_image
+from tests.devices import run_native
+from tests.one_operator import OPERATORS, Example
+
+EXAMPLES = int(os.environ.get("EDGESPARSE_EXAMPLES", "60"))
+ENCODINGS = {"CONV_2D": ["dense", "delta8"], "FULLY_CONNECTED": ["dense", "delta8"]}
+
+
+def check_against_oracle(example: Example, encoding: str | None) -> None:
+    """Outputs and zero counts equal the reference's, in every row."""
+    image = build_image(encode(example.model, encoding=encoding))
+    zero_point = example.model.tensors[example.model.outputs[0]].affine()[1]
+    expected = oracle.run(example.model, example.rows)
+    for reference, got in zip(expected, run_native(image, example.rows), strict=True):
+        values = np.frombuffer(got.outputs[0], np.int8)
+        np.testing.assert_array_equal(values, reference[0].reshape(-1))
+        zeros = int(np.count_nonzero(reference[0] == zero_point))
+        assert got.layers[0].activation_zeros == zeros
+
+
+@pytest.mark.parametrize(
+    ("operator", "encoding"),
+    [(name, encoding) for name in OPERATORS for encoding in ENCODINGS.get(name, [None])],
+)
+def test_equals_reference(operator: str, encoding: str | None) -> None:
+    @settings(
+        max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    )
+    @given(OPERATORS[operator])
+    def check(example: Example | None) -> None:
+        assume(example is not None)
+        assert example is not None
+        check_against_oracle(example, encoding)
+
+    check()
+
+
+def test_every_kernel_is_drawn() -> None:
+    """A new row of kernels.def needs a strategy here."""
+    tflite_names = {row.columns[0] for row in native.table("op").values()}
+    assert tflite_names == set(OPERATORS)
+    encodings = {(row.columns[0], row.columns[1]) for row in native.table("kernel").values()}
+    for name, wanted in ENCODINGS.items():
+        assert {encoding for op, encoding in encodings if op == name.lower()} == set(wanted)
+
+
+def products_by_definition(example: Example, node_op: str) -> int:
+    """Products of a real weight and a real input, by visiting every output, tap and channel."""
+    model = example.model
+    node = model.nodes[0]
+    geometry = node.options.geometry(model, node)  # type: ignore[attr-defined]
+    weights = model.tensors[node.inputs[1]].data
+    assert weights is not None
+    total = 0
+    for kh in range(geometry.kernel_h):
+        for kw in range(geometry.kernel_w):
+            tap = weights[0, kh, kw] if node_op == "DEPTHWISE_CONV_2D" else weights[:, kh, kw]
+            for oh in range(geometry.out_h):
+                for ow in range(geometry.out_w):
+                    y = oh * geometry.stride_h - geometry.pad_top + kh * geometry.dilation_h
+                    x = ow * geometry.stride_w - geometry.pad_left + kw * geometry.dilation_w
+                    if 0 <= y < geometry.in_h and 0 <= x < geometry.in_w:
+                        total += int(np.count_nonzero(tap))
+    return total * geometry.batches
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(OPERATORS["CONV_2D"], st.just("CONV_2D"))
+def test_macs_done_counts_real_products(example: Example | None, node_op: str) -> None:
+    assume(example is not None)
+    assert example is not None
+    image = build_image(encode(example.model, encoding="delta8"))
+    assert image.macs_done == (products_by_definition(example, node_op),)

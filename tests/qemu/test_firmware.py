@@ -1,0 +1,81 @@
+"""Building firmware: when it happens, what it makes, what is said when it fails."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from edgesparse.deploy import firmware
+from edgesparse.deploy.boards import Board, list_boards, sources_root
+from edgesparse.errors import TargetError
+
+BOARDS = [arm_board for arm_board in list_boards() if arm_board.has_firmware]
+
+
+@pytest.fixture(scope="module", params=BOARDS, ids=lambda arm_board: arm_board.name)
+def arm_board(request: pytest.FixtureRequest) -> Board:
+    return request.param
+
+
+def test_is_built_once_by_whoever_comes_first(
+    arm_board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firmware, "_build_folder", lambda _: tmp_path)
+    said: list[str] = []
+    got: list[firmware.Firmware] = []
+
+    def work() -> None:
+        got.append(firmware.ensure_firmware(arm_board, progress=said.append))
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert said == [f"building the firmware of {arm_board.name}"]
+    assert len(got) == 3
+    assert len({(each.path, each.build_id) for each in got}) == 1
+
+
+def test_is_built_again_when_the_sources_have_changed(
+    arm_board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firmware, "_build_folder", lambda _: tmp_path)
+    first = firmware.ensure_firmware(arm_board)
+    monkeypatch.setattr(firmware, "sources_build_id", lambda: "0" * 32)
+    said: list[str] = []
+    assert firmware.ensure_firmware(arm_board, progress=said.append).build_id == first.build_id
+    assert said
+
+
+def test_same_sources_give_the_same_bytes_anywhere(arm_board: Board, tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "another place"]
+    for folder in folders:
+        folder.mkdir()
+    one, other = (
+        firmware.build_firmware(arm_board, folder).path.read_bytes() for folder in folders
+    )
+    assert one == other
+    for place in (str(sources_root()), str(tmp_path), str(Path.home())):
+        assert place.encode() not in one
+
+
+def test_fits_its_flash(arm_board: Board) -> None:
+    built = firmware.ensure_firmware(arm_board)
+    assert arm_board.memory.firmware is not None
+    assert built.flash_bytes <= arm_board.memory.firmware.bytes
+    assert built.function_at(built.functions["es_reset_handler"] + 2) == "es_reset_handler"
+    assert built.function_at(-1) is None
+
+
+def test_says_what_the_compiler_said(arm_board: Board, tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "main.c").write_text("int main(void) { return undeclared; }\n")
+    with pytest.raises(TargetError, match="'undeclared' undeclared") as caught:
+        firmware.build_firmware(arm_board, tmp_path, app=app)
+    assert caught.value.hint is not None
+    assert f"{arm_board.name}.log" in caught.value.hint
+    assert not (tmp_path / f"{arm_board.name}.elf").exists()

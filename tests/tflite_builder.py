@@ -1,0 +1,427 @@
+"""Small int8 .tflite models, built in memory.
+
+::
+
+    b = Builder()
+    x = b.input((1, 8, 8, 3), scale=0.5, zero_point=-3)
+    w = b.constant(weights, scales=[0.01] * 16, axis=0)            # int8 [16, 3, 3, 3]
+    y = b.conv_2d(x, w, b.bias(biases, x, w), scale=0.1, zero_point=4, padding="SAME")
+    b.output(y)
+    data = b.finish()
+
+Every method that adds a tensor returns its index.  Output shapes are computed as TensorFlow
+documents them, not by the code under test; ``recorded_shape`` overrides one to make a wrong model.
+Nothing is checked: the point is to be able to write models that a reader has to refuse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import flatbuffers
+import numpy as np
+import tflite
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Shape = Sequence[int]
+Pair = tuple[int, int]
+
+
+@dataclass
+class _Tensor:
+    shape: tuple[int, ...]
+    dtype: str
+    name: str
+    buffer: int
+    scales: list[float]
+    zero_points: list[int]
+    axis: int
+
+
+@dataclass
+class _Operator:
+    name: str
+    inputs: list[int]
+    outputs: list[int]
+    table: str | None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+class Builder:
+    """Collects tensors and operators; finish writes the flatbuffer."""
+
+    def __init__(self) -> None:
+        self.tensors: list[_Tensor] = []
+        self.buffers: list[bytes] = [b""]
+        self.operators: list[_Operator] = []
+        self.inputs: list[int] = []
+        self.outputs: list[int] = []
+
+    # --- Tensors
+
+    def tensor(
+        self,
+        shape: Shape,
+        scale: float | Sequence[float] | None = None,
+        zero_point: int | Sequence[int] = 0,
+        *,
+        dtype: str = "int8",
+        name: str | None = None,
+        buffer: int = 0,
+        axis: int = 0,
+    ) -> int:
+        """Add any tensor; a scale of None leaves the quantisation out."""
+        scales = [] if scale is None else np.atleast_1d(np.asarray(scale, np.float32)).tolist()
+        points = np.atleast_1d(np.asarray(zero_point, np.int64)).tolist()
+        if len(points) == 1:
+            points *= len(scales)
+        index = len(self.tensors)
+        label = f"tensor_{index}" if name is None else name
+        shape = tuple(int(side) for side in shape)
+        self.tensors.append(_Tensor(shape, dtype, label, buffer, scales, points, axis))
+        return index
+
+    def input(
+        self,
+        shape: Shape,
+        scale: float | None = 1.0,
+        zero_point: int = 0,
+        *,
+        dtype: str = "int8",
+        name: str | None = None,
+    ) -> int:
+        """Add an input of the model; float32 ones take scale=None."""
+        index = self.tensor(shape, scale, zero_point, dtype=dtype, name=name)
+        self.inputs.append(index)
+        return index
+
+    def constant(
+        self,
+        values: NDArray[Any],
+        scales: float | Sequence[float] | None = None,
+        axis: int = 0,
+        *,
+        zero_points: int | Sequence[int] = 0,
+        name: str | None = None,
+        share: int | None = None,
+    ) -> int:
+        """Add a constant; share names a constant whose buffer it is to use too."""
+        if share is None:
+            little = values.dtype.newbyteorder("<")
+            self.buffers.append(np.ascontiguousarray(values, dtype=little).tobytes())
+        buffer = len(self.buffers) - 1 if share is None else self.tensors[share].buffer
+        return self.tensor(
+            values.shape, scales, zero_points,
+            dtype=values.dtype.name, name=name, buffer=buffer, axis=axis,
+        )  # fmt: skip
+
+    def bias(self, values: NDArray[Any], x: int, weights: int, *, name: str | None = None) -> int:
+        """Add an int32 bias with the scales input times weights."""
+        scale = np.float32(self.tensors[x].scales[0])
+        scales = [float(scale * np.float32(each)) for each in self.tensors[weights].scales]
+        return self.constant(np.asarray(values, np.int32), scales, name=name)
+
+    def output(self, *indices: int) -> None:
+        """Make tensors outputs of the model."""
+        self.outputs.extend(indices)
+
+    # --- Operators
+
+    def op(
+        self,
+        name: str,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        table: str | None = None,
+        **fields: Any,
+    ) -> None:
+        """Add any operator, with a table of options (such as "Pool2DOptions") and its fields."""
+        self.operators.append(_Operator(name, list(inputs), list(outputs), table, fields))
+
+    def conv_2d(
+        self,
+        x: int,
+        weights: int,
+        bias: int | None = None,
+        *,
+        scale: float = 1.0,
+        zero_point: int = 0,
+        padding: str = "SAME",
+        stride: Pair = (1, 1),
+        dilation: Pair = (1, 1),
+        activation: str = "NONE",
+        recorded_shape: Shape | None = None,
+    ) -> int:
+        """Add a CONV_2D; bias None leaves the operand out, -1 marks it absent."""
+        out_c, *kernel, _ = self.tensors[weights].shape
+        shape = self._window_shape(x, kernel, stride, dilation, padding, out_c)
+        y = self.tensor(recorded_shape or shape, scale, zero_point)
+        self.op(
+            "CONV_2D", _with_bias(x, weights, bias), [y], "Conv2DOptions",
+            **_window_fields(padding, stride, dilation, activation),
+        )  # fmt: skip
+        return y
+
+    def depthwise_conv_2d(
+        self,
+        x: int,
+        weights: int,
+        bias: int | None = None,
+        *,
+        scale: float = 1.0,
+        zero_point: int = 0,
+        padding: str = "SAME",
+        stride: Pair = (1, 1),
+        dilation: Pair = (1, 1),
+        activation: str = "NONE",
+        depth_multiplier: int | None = None,
+        recorded_shape: Shape | None = None,
+    ) -> int:
+        """Add a DEPTHWISE_CONV_2D; the depth multiplier follows from the shapes if not given."""
+        _, *kernel, out_c = self.tensors[weights].shape
+        shape = self._window_shape(x, kernel, stride, dilation, padding, out_c)
+        y = self.tensor(recorded_shape or shape, scale, zero_point)
+        multiplier = depth_multiplier or out_c // self.tensors[x].shape[3]
+        self.op(
+            "DEPTHWISE_CONV_2D", _with_bias(x, weights, bias), [y], "DepthwiseConv2DOptions",
+            DepthMultiplier=multiplier, **_window_fields(padding, stride, dilation, activation),
+        )  # fmt: skip
+        return y
+
+    def fully_connected(
+        self,
+        x: int,
+        weights: int,
+        bias: int | None = None,
+        *,
+        scale: float = 1.0,
+        zero_point: int = 0,
+        activation: str = "NONE",
+        keep_num_dims: bool = False,
+        recorded_shape: Shape | None = None,
+    ) -> int:
+        """Add a FULLY_CONNECTED."""
+        units, columns = self.tensors[weights].shape
+        source = self.tensors[x].shape
+        rows = source[:-1] if keep_num_dims else (math.prod(source) // columns,)
+        y = self.tensor(recorded_shape or (*rows, units), scale, zero_point)
+        self.op(
+            "FULLY_CONNECTED", _with_bias(x, weights, bias), [y], "FullyConnectedOptions",
+            FusedActivationFunction=_activation(activation), KeepNumDims=keep_num_dims,
+        )  # fmt: skip
+        return y
+
+    def add(
+        self,
+        first: int,
+        second: int,
+        *,
+        scale: float = 1.0,
+        zero_point: int = 0,
+        activation: str = "NONE",
+    ) -> int:
+        """Add an ADD; shapes broadcast."""
+        shape = np.broadcast_shapes(self.tensors[first].shape, self.tensors[second].shape)
+        y = self.tensor(shape, scale, zero_point)
+        fields = {"FusedActivationFunction": _activation(activation)}
+        self.op("ADD", [first, second], [y], "AddOptions", **fields)
+        return y
+
+    def average_pool_2d(
+        self,
+        x: int,
+        window: Pair,
+        *,
+        stride: Pair = (1, 1),
+        padding: str = "VALID",
+        activation: str = "NONE",
+        scale: float | None = None,
+        zero_point: int | None = None,
+    ) -> int:
+        """Add an AVERAGE_POOL_2D, quantised as its input if nothing else is given."""
+        shape = self._window_shape(x, window, stride, (1, 1), padding, self.tensors[x].shape[3])
+        y = self._like(x, shape, scale, zero_point)
+        self.op(
+            "AVERAGE_POOL_2D", [x], [y], "Pool2DOptions",
+            Padding=getattr(tflite.Padding, padding), StrideH=stride[0], StrideW=stride[1],
+            FilterHeight=window[0], FilterWidth=window[1],
+            FusedActivationFunction=_activation(activation),
+        )  # fmt: skip
+        return y
+
+    def reshape(
+        self,
+        x: int,
+        shape: Shape,
+        *,
+        scale: float | None = None,
+        zero_point: int | None = None,
+        operand: bool = True,
+    ) -> int:
+        """Add a RESHAPE to a shape without -1, given as an operand or in the options."""
+        y = self._like(x, tuple(shape), scale, zero_point)
+        if operand:
+            self.op("RESHAPE", [x, self.constant(np.array(shape, np.int32))], [y])
+        else:
+            self.op("RESHAPE", [x], [y], "ReshapeOptions", NewShape=list(shape))
+        return y
+
+    def softmax(
+        self, x: int, *, beta: float = 1.0, scale: float = 1 / 256, zero_point: int = -128
+    ) -> int:
+        """Add a SOFTMAX, int8 or float32 as its input."""
+        source = self.tensors[x]
+        is_float = source.dtype == "float32"
+        y = self.tensor(source.shape, None if is_float else scale, zero_point, dtype=source.dtype)
+        self.op("SOFTMAX", [x], [y], "SoftmaxOptions", Beta=beta)
+        return y
+
+    def log_softmax(self, x: int) -> int:
+        """Add a float32 LOG_SOFTMAX."""
+        y = self.tensor(self.tensors[x].shape, dtype="float32")
+        self.op("LOG_SOFTMAX", [x], [y])
+        return y
+
+    def quantize(self, x: int, scale: float, zero_point: int) -> int:
+        """Add a QUANTIZE to int8."""
+        y = self.tensor(self.tensors[x].shape, scale, zero_point)
+        self.op("QUANTIZE", [x], [y])
+        return y
+
+    def dequantize(self, x: int) -> int:
+        """Add a DEQUANTIZE to float32."""
+        y = self.tensor(self.tensors[x].shape, dtype="float32")
+        self.op("DEQUANTIZE", [x], [y])
+        return y
+
+    # --- The file
+
+    def finish(self) -> bytes:
+        """Return the model's bytes."""
+        names = sorted({operator.name for operator in self.operators})
+        fb = flatbuffers.Builder(1024)
+        buffers = _vector(fb, [_buffer(fb, data) for data in self.buffers])
+        tensors = _vector(fb, [_tensor(fb, tensor) for tensor in self.tensors])
+        operators = _vector(fb, [_operator(fb, each, names) for each in self.operators])
+        graph = _table(
+            fb, "SubGraph", Tensors=tensors, Operators=operators,
+            Inputs=_numbers(fb, np.int32, self.inputs),
+            Outputs=_numbers(fb, np.int32, self.outputs),
+        )  # fmt: skip
+        root = _table(
+            fb, "Model", Version=3, Buffers=buffers, Subgraphs=_vector(fb, [graph]),
+            OperatorCodes=_vector(fb, [_code(fb, name) for name in names]),
+        )  # fmt: skip
+        fb.Finish(root, b"TFL3")
+        return bytes(fb.Output())
+
+    def _like(self, x: int, shape: Shape, scale: float | None, zero_point: int | None) -> int:
+        source = self.tensors[x]
+        return self.tensor(
+            shape,
+            (source.scales or None) if scale is None else scale,
+            (source.zero_points or 0) if zero_point is None else zero_point,
+            dtype=source.dtype,
+        )
+
+    def _window_shape(
+        self, x: int, kernel: Shape, stride: Pair, dilation: Pair, padding: str, out_c: int
+    ) -> tuple[int, ...]:
+        batches, *sides, _ = self.tensors[x].shape
+        out = []
+        for axis in range(2):
+            extent = (kernel[axis] - 1) * dilation[axis] + 1
+            places = sides[axis] if padding == "SAME" else sides[axis] - extent + 1
+            out.append(math.ceil(places / stride[axis]))
+        return batches, *out, out_c
+
+
+def _with_bias(x: int, weights: int, bias: int | None) -> list[int]:
+    return [x, weights] if bias is None else [x, weights, bias]
+
+
+def _activation(name: str) -> int:
+    return int(getattr(tflite.ActivationFunctionType, name))
+
+
+def _window_fields(padding: str, stride: Pair, dilation: Pair, activation: str) -> dict[str, int]:
+    return {
+        "Padding": getattr(tflite.Padding, padding),
+        "StrideH": stride[0],
+        "StrideW": stride[1],
+        "DilationHFactor": dilation[0],
+        "DilationWFactor": dilation[1],
+        "FusedActivationFunction": _activation(activation),
+    }
+
+
+def _table(fb: Any, name: str, **fields: Any) -> int:
+    """Write a table with the generated functions <name>Start, <name>Add<field>, <name>End."""
+    getattr(tflite, f"{name}Start")(fb)
+    for key, value in fields.items():
+        getattr(tflite, f"{name}Add{key}")(fb, value)
+    return int(getattr(tflite, f"{name}End")(fb))
+
+
+def _vector(fb: Any, offsets: Sequence[int]) -> int:
+    fb.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        fb.PrependUOffsetTRelative(offset)
+    return int(fb.EndVector())
+
+
+def _numbers(fb: Any, dtype: Any, values: Sequence[float]) -> int:
+    return int(fb.CreateNumpyVector(np.array(values, dtype=dtype)))
+
+
+def _buffer(fb: Any, data: bytes) -> int:
+    if not data:
+        return _table(fb, "Buffer")
+    # The schema wants the data aligned to 16 bytes, which CreateByteVector does not do.
+    fb.StartVector(1, len(data), 16)
+    fb.head -= len(data)
+    fb.Bytes[fb.head : fb.head + len(data)] = data
+    return _table(fb, "Buffer", Data=fb.EndVector())
+
+
+def _tensor(fb: Any, tensor: _Tensor) -> int:
+    fields: dict[str, Any] = {
+        "Name": fb.CreateString(tensor.name),
+        "Shape": _numbers(fb, np.int32, tensor.shape),
+        "Type": getattr(tflite.TensorType, tensor.dtype.upper()),
+        "Buffer": tensor.buffer,
+    }
+    if tensor.scales:
+        fields["Quantization"] = _table(
+            fb, "QuantizationParameters", Scale=_numbers(fb, np.float32, tensor.scales),
+            ZeroPoint=_numbers(fb, np.int64, tensor.zero_points), QuantizedDimension=tensor.axis,
+        )  # fmt: skip
+    return _table(fb, "Tensor", **fields)
+
+
+def _operator(fb: Any, operator: _Operator, names: list[str]) -> int:
+    fields: dict[str, Any] = {
+        "OpcodeIndex": names.index(operator.name),
+        "Inputs": _numbers(fb, np.int32, operator.inputs),
+        "Outputs": _numbers(fb, np.int32, operator.outputs),
+    }
+    if operator.table is not None:
+        options = {
+            key: _numbers(fb, np.int32, value) if isinstance(value, list) else value
+            for key, value in operator.fields.items()
+        }
+        fields["BuiltinOptions"] = _table(fb, operator.table, **options)
+        fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, operator.table)
+    return _table(fb, "Operator", **fields)
+
+
+def _code(fb: Any, name: str) -> int:
+    number = getattr(tflite.BuiltinOperator, name)
+    return _table(
+        fb, "OperatorCode", DeprecatedBuiltinCode=min(number, 127), BuiltinCode=number, Version=1
+    )
