@@ -19,7 +19,7 @@ def analyze(model: Model, image: Image) -> dict[str, Any]:
 
     Shapes are in elements, NHWC; bytes of weights are dense (one a weight) and as encoded.
     """
-    layers = []
+    layers: list[dict[str, Any]] = []
     for layer, node in zip(image.meta.layers, model.nodes, strict=True):
         tensors = [model.tensors[i] for i in node.inputs if i >= 0]
         layers.append(
@@ -83,7 +83,8 @@ def render_analysis(document: dict[str, Any]) -> Table:
     for name in ("MACs", "weights", "zero %", "dense\nbytes", "encoded\nbytes"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("encoding")
-    for row in [*document["layers"], totals]:
+    rows: list[dict[str, Any]] = [*document["layers"], totals]
+    for row in rows:
         is_total = row is totals
         table.add_row(
             "" if is_total else str(row["index"]),

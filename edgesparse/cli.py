@@ -28,31 +28,45 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_EPILOG = "Exit codes: 0 ok, 1 bug, 2 usage, 3 model, 4 format, 5 target, 6 device, 7 verification, 8 regression, 130 interrupted."
+_EPILOG = (
+    "Exit codes: 0 ok, 1 bug, 2 usage, 3 model, 4 format, 5 target, 6 device, 7 verification,"
+    " 8 regression, 130 interrupted."
+)
 
 ModelArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[MODEL]", help="A .tflite or .esm file. Default: the bundled digits demo."),
+    typer.Argument(
+        metavar="[MODEL]", help="A .tflite or .esm file. Default: the bundled digits demo."
+    ),
 ]
 BoardOption = Annotated[
-    str, typer.Option("--board", "-b", metavar="BOARD", help="Where to run; see 'edgesparse boards'.")
+    str,
+    typer.Option("--board", "-b", metavar="BOARD", help="Where to run; see 'edgesparse boards'."),
 ]
 InputsOption = Annotated[
     Path | None,
-    typer.Option("--inputs", "-i", metavar="FILE.npz", help="Input rows x, labels y, expected outputs golden."),
+    typer.Option(
+        "--inputs",
+        "-i",
+        metavar="FILE.npz",
+        help="Input rows x, labels y, expected outputs golden.",
+    ),
 ]
 MethodOption = Annotated[
     str, typer.Option("--method", "-m", help="Which weights become zero: none, relative or topk.")
 ]
 SparsityOption = Annotated[
-    float, typer.Option("--sparsity", "-s", help="Share of each layer's weights to set to zero, 0 to 1.")
+    float,
+    typer.Option("--sparsity", "-s", help="Share of each layer's weights to set to zero, 0 to 1."),
 ]
 DepthwiseOption = Annotated[
     bool, typer.Option("--depthwise", help="Threshold depthwise convolutions too.")
 ]
 EncodingOption = Annotated[
     str | None,
-    typer.Option("--encoding", help="Weight encoding for every layer that has it; default: the cheapest."),
+    typer.Option(
+        "--encoding", help="Weight encoding for every layer that has it; default: the cheapest."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
@@ -72,7 +86,9 @@ def _version(wanted: bool) -> None:
 def _root(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit."),
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     del version
@@ -85,7 +101,9 @@ def deploy(
     inputs: InputsOption = None,
     runs: Annotated[
         int | None,
-        typer.Option("--runs", "-n", min=1, help="Inferences; rows repeat. Default: every row, at most 20."),
+        typer.Option(
+            "--runs", "-n", min=1, help="Inferences; rows repeat. Default: every row, at most 20."
+        ),
     ] = None,
     method: MethodOption = "none",
     sparsity: SparsityOption = 0.0,
@@ -93,10 +111,15 @@ def deploy(
     encoding: EncodingOption = None,
     log: Annotated[
         Path | None,
-        typer.Option("--log", metavar="DIR", help="Folder of the run's log. Default: edgesparse-runs/<time>-<model>-<board>."),
+        typer.Option(
+            "--log",
+            metavar="DIR",
+            help="Folder of the run's log. Default: edgesparse-runs/<time>-<model>-<board>.",
+        ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", help="Seconds of silence after which the device is given up.")
+        float,
+        typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
     ] = 60.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -113,7 +136,9 @@ def deploy(
 
 @app.command()
 def convert(
-    model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="A .tflite file. Default: the demo.")] = None,
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="A .tflite file. Default: the demo.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="OUT.esm", help="The image to write.")
     ] = None,
@@ -130,11 +155,14 @@ def convert(
     """Convert a .tflite model into a sparse image (.esm)."""
     from edgesparse.pipeline import Recipe, convert_file
 
-    document = convert_file(model, output, Recipe(method, sparsity, depthwise, encoding), tflite=tflite)
+    document = convert_file(
+        model, output, Recipe(method, sparsity, depthwise, encoding), tflite=tflite
+    )
     if as_json:
         _print_json(document)
     else:
-        typer.echo(f"wrote {document['output']} ({document['totals']['flash_bytes']:,} bytes on the device)")
+        size = document["totals"]["flash_bytes"]
+        typer.echo(f"wrote {document['output']} ({size:,} bytes on the device)")
 
 
 @app.command()
@@ -170,7 +198,8 @@ def validate(
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", help="Seconds of silence after which the device is given up.")
+        float,
+        typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
     ] = 60.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -179,7 +208,9 @@ def validate(
     from edgesparse.validate import check_validation, validate_model
 
     recipe = Recipe(method, sparsity, depthwise, encoding)
-    document = validate_model(model, recipe, board=board, inputs=inputs, rows=rows, timeout_s=timeout)
+    document = validate_model(
+        model, recipe, board=board, inputs=inputs, rows=rows, timeout_s=timeout
+    )
     if as_json:
         _print_json(document)
     verdict = check_validation(document)

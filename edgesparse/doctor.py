@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked for.  `found`: its version, or "" if it is missing; `package`: who has it."""
+    """One thing looked for.  found: its version, "" if it is missing.  package: who has it."""
 
     name: str
     found: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 from edgesparse import ops
 from edgesparse.errors import UnsupportedModelError
 from edgesparse.meta import HostStep, InputMeta, OutputMeta
-from edgesparse.model import Model, Node, Tensor
+from edgesparse.model import Model, Node
 from edgesparse.ops import SoftmaxOptions
 
 
@@ -46,7 +46,6 @@ def _step(model: Model, node: Node) -> HostStep:
     scale, zero_point = source.affine() if node.op == "DEQUANTIZE" else (0.0, 0)
     beta = node.options.beta if isinstance(node.options, SoftmaxOptions) else 1.0
     return HostStep(op=node.op, scale=scale, zero_point=zero_point, beta=beta)
-
 
 
 def input_meta(model: Model, tensor_index: int) -> InputMeta:

@@ -97,7 +97,7 @@ class _DataSection:
         return self._known[piece]
 
 
-def _params(encoded: Encoded, node: EncodedNode, data: _DataSection) -> bytes:
+def _params(node: EncodedNode, data: _DataSection) -> bytes:
     """The node's parameter struct; its constant data goes into section DATA."""
     layout = native.layout(native.table("op")[node.op].columns[1])
     values = dict(node.choice.params)
@@ -156,7 +156,7 @@ def build_image(encoded: Encoded, *, sparsify: SparsifyMeta | None = None) -> Im
     """Plan the memory, lay out all sections and have the loader check the result."""
     data = _DataSection()
     kernels = [native.number("kernel", node.choice.kernel) for node in encoded.nodes]
-    params = [_params(encoded, node, data) for node in encoded.nodes]
+    params = [_params(node, data) for node in encoded.nodes]
     scratch = [native.scratch_bytes(k, p) for k, p in zip(kernels, params, strict=True)]
     memory = _memory_plan(encoded, scratch)
     place = {index: i for i, index in enumerate(encoded.device_tensors())}
@@ -257,5 +257,9 @@ def _check_meta(
     layers = [layer.index for layer in meta.layers]
     placed = {layer.node: layer.index for layer in meta.layers if layer.node is not None}
     expected = {i: node["layer"] for i, node in enumerate(nodes)}
-    if layers != list(range(len(layers))) or placed != expected or len(meta.tensors) != len(tensors):
+    if (
+        layers != list(range(len(layers)))
+        or placed != expected
+        or len(meta.tensors) != len(tensors)
+    ):
         raise FormatError("the image's section for the host (meta) belongs to another image")

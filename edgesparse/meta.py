@@ -121,5 +121,7 @@ class Meta(_Frozen):
         except (zlib.error, ValidationError) as error:
             raise FormatError(f"section meta cannot be read: {error}") from error
         if meta.version != VERSION:
-            raise FormatError(f"section meta has version {meta.version}, this reader knows {VERSION}")
+            raise FormatError(
+                f"section meta has version {meta.version}, this reader knows {VERSION}"
+            )
         return meta

@@ -47,7 +47,10 @@ class Row:
 
 @cache
 def table(name: str) -> Mapping[str, Row]:
-    """The rows of a table by name: status, op, section, type, place, unit, encoding, kernel, isa, record."""
+    """The rows of a table by name.
+
+    Tables: status, op, section, type, place, unit, encoding, kernel, isa, record.
+    """
     count = _ffi.new("uint32_t *")
     rows = _lib.es_native_rows(count)
     found = {}
@@ -108,7 +111,7 @@ class Layout:
             else:
                 parts.extend((0,) * field.count if value is None else value)  # type: ignore[arg-type]
         if values:
-            raise KeyError(f"struct {self.name} has no field {sorted(values)[0]}")
+            raise KeyError(f"struct {self.name} has no field {min(values)}")
         return self.codec.pack(*parts)
 
     def unpack(self, data: bytes, offset: int = 0) -> dict[str, Any]:
@@ -169,7 +172,7 @@ def build_id() -> bytes:
 
 
 def scratch_bytes(kernel_id: int, params: bytes) -> int:
-    """Scratch that a kernel needs with a parameter struct.  ValueError if they do not fit together."""
+    """Scratch that a kernel needs with a parameter struct; ValueError if they do not match."""
     needed = int(_lib.es_native_scratch_bytes(kernel_id, params, len(params)))
     if needed == 2**32 - 1:
         raise ValueError(f"kernel {kernel_id} takes no parameter struct of {len(params)} bytes")

@@ -35,7 +35,7 @@ def _aligned(size_bytes: int) -> int:
 
 
 def _best_gap(size_bytes: int, taken: Sequence[tuple[int, int]]) -> int:
-    """Offset of the tightest gap of `size_bytes` between sorted (start, end) ranges, or their end."""
+    """Offset of the tightest gap of `size_bytes` between sorted (start, end) ranges, or behind."""
     best: tuple[int, int] | None = None
     end = 0
     for start, stop in taken:

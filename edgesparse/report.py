@@ -307,7 +307,7 @@ class _RunTable:
         document = self._document
         runs, wanted = document["runs"], document["runs_requested"]
         done = f"{runs:,}" if runs == wanted else f"{runs:,} of {wanted:,}"
-        noun = "run" if runs == 1 else "runs"
+        noun = "run" if wanted == 1 else "runs"
         return Text.assemble(
             (document["model"], "bold"),
             " on ",
@@ -428,5 +428,6 @@ class LiveTable:
             self._live.update(self._rendered())
             self._live.stop()
         elif self._summary.runs > 0:
-            width = None if self._console.is_terminal else _PLAIN_WIDTH
-            self._console.print(self._rendered(), width=width)
+            if not self._console.is_terminal:
+                self._console.width = max(self._console.width, _PLAIN_WIDTH)
+            self._console.print(self._rendered())

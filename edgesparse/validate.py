@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from edgesparse import oracle
 from edgesparse.deploy.boards import find_board
 from edgesparse.deploy.open import capacity_of, check_fit, open_target
+from edgesparse.deploy.run import read_inputs
 from edgesparse.deploy.session import FLAG_DUMP, Session
 from edgesparse.errors import VerificationError
 from edgesparse.image import Image
-from edgesparse.deploy.run import read_inputs
 from edgesparse.inputs import feeds_for, row_bytes, rows_for
 from edgesparse.model import Model
 from edgesparse.pipeline import Recipe, convert_model, read_model
@@ -128,7 +128,9 @@ def check_validation(document: Mapping[str, Any]) -> str:
     """One line for people.  Raises VerificationError that names the first difference."""
     found = document["difference"]
     if found is not None:
-        raise VerificationError(f"{document['model']} on {document['board']}: {Difference(**found)}")
+        raise VerificationError(
+            f"{document['model']} on {document['board']}: {Difference(**found)}"
+        )
     return (
         f"{document['model']} on {document['board']}: {document['layers_compared']} layer outputs"
         f" and zero counts in {document['rows']} rows equal {document['oracle']}"

@@ -101,9 +101,7 @@ const es_native_field_t *es_native_fields(uint32_t *count) {
 
 uint32_t es_native_tables_crc(void) { return es_tables_crc; }
 
-const uint8_t *es_native_build_id(void) {
-    return es_build_id;
-}
+const uint8_t *es_native_build_id(void) { return es_build_id; }
 
 uint32_t es_native_scratch_bytes(uint16_t kernel, const uint8_t *params, uint32_t bytes) {
     const es_kernel_t *row = es_kernel_find(kernel);
@@ -126,7 +124,8 @@ int32_t es_native_check(const uint8_t *image, uint32_t bytes, uint32_t arena_byt
     if (copy != NULL && model != NULL) {
         memcpy(copy, image, bytes);
         status = es_model_load(model, copy, bytes, &limits, &where);
-        for (uint32_t i = 0; status == ES_STATUS_ok && macs_done != NULL && i < capacity && i < model->node_count; i++) {
+        for (uint32_t i = 0; status == ES_STATUS_ok && macs_done != NULL && i < capacity && i < model->node_count;
+             i++) {
             macs_done[i] = model->macs_done[i];
         }
     }

@@ -15,9 +15,7 @@ from pathlib import Path
 from edgesparse import native
 
 SPEC = Path(__file__).resolve().parents[1] / "SPEC.md"
-_MARKER = re.compile(
-    r"(<!-- (table|struct) (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL
-)
+_MARKER = re.compile(r"(<!-- (table|struct) (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 _COLUMNS = {
     "op": ("TFLite operator", "parameters", ""),
     "section": ("bytes a row", "", ""),
@@ -35,10 +33,11 @@ def _markdown(rows: list[list[str]]) -> str:
 def table_markdown(name: str) -> str:
     """A table of ids."""
     columns = [column for column in _COLUMNS.get(name, ()) if column]
-    rows = [["id", "name", *columns, "meaning"]]
-    for row in native.table(name).values():
-        rows.append([str(row.id), f"`{row.name}`", *row.columns[: len(columns)], row.doc])
-    return _markdown(rows)
+    rows = [
+        [str(row.id), f"`{row.name}`", *row.columns[: len(columns)], row.doc]
+        for row in native.table(name).values()
+    ]
+    return _markdown([["id", "name", *columns, "meaning"], *rows])
 
 
 def struct_markdown(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Random models of one operator, for property tests: shapes, strides, zero points, extreme scales."""
+"""Random models of one operator: shapes, strides, zero points, extreme scales."""
 
 from __future__ import annotations
 
@@ -138,9 +138,7 @@ def fully_connected(draw: st.DrawFn) -> Example | None:
     activation = draw(_ACTIVATIONS)
     zero_point = draw(_ZERO_POINT)
     b.output(
-        b.fully_connected(
-            x, w, bias, scale=out_scale, zero_point=zero_point, activation=activation
-        )
+        b.fully_connected(x, w, bias, scale=out_scale, zero_point=zero_point, activation=activation)
     )
     return _example(b, rng)
 

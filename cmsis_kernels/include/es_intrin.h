@@ -17,9 +17,11 @@
 #error "images and kernels are little-endian"
 #endif
 
+/* Part of its caller: loops are put together from these. */
 #define ES_INLINE static inline __attribute__((always_inline))
 /* A function of its own, so that its loop has all registers. */
 #define ES_APART static __attribute__((noinline))
+/* Out of the way of the code that runs. */
 #define ES_RARE static __attribute__((noinline, cold, unused))
 #define ES_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
@@ -31,14 +33,10 @@ ES_INLINE uint32_t es_read_u32(const void *address) {
 }
 
 /* Four bytes to an address of any alignment. */
-ES_INLINE void es_write_u32(void *address, uint32_t value) {
-    memcpy(address, &value, sizeof value);
-}
+ES_INLINE void es_write_u32(void *address, uint32_t value) { memcpy(address, &value, sizeof value); }
 
 /* Four bytes from an address that is a multiple of 4. */
-ES_INLINE uint32_t es_load_u32(const void *address) {
-    return es_read_u32(__builtin_assume_aligned(address, 4));
-}
+ES_INLINE uint32_t es_load_u32(const void *address) { return es_read_u32(__builtin_assume_aligned(address, 4)); }
 
 /* Two bytes from an address of any alignment. */
 ES_INLINE uint32_t es_read_u16(const void *address) {
@@ -48,35 +46,39 @@ ES_INLINE uint32_t es_read_u16(const void *address) {
 }
 
 /* Leading zero bits; 32 for 0. */
-ES_INLINE uint32_t es_clz(uint32_t x) {
-    return x == 0 ? 32 : (uint32_t)__builtin_clz(x);
-}
+ES_INLINE uint32_t es_clz(uint32_t x) { return x == 0 ? 32 : (uint32_t)__builtin_clz(x); }
 
-/* Four bytes sideways into two lanes, sign-extended: SXTB16 takes bytes 0 and 2, with ror8 bytes 1 and 3. */
-/* es_load_step, es_load_pair: one or two words from a multiple of 4, and the pointer moved on by a constant number of
- * bytes. es_store_pair: two words to a multiple of 4, the pointer moved on likewise.
+/* Below, in both forms. a and b are operands, all names but these are the instruction's:
+ *
+ *   es_sxtb16(a), es_sxtb16_ror8(a)   bytes 0 and 2, or 1 and 3, to two lanes
+ *   es_sxtab16[_ror8](a, b)           the same of b, each added to a lane of a
+ *   es_uxtab[_ror8|16|24](a, b)       a + byte 0, 1, 2 or 3 of b
+ *   es_pkhbt(a, b), es_pkhtb(a, b)    the lower lanes of both, or the upper ones; a's below
+ *   es_load_step(p, step, x)          word at p, a multiple of 4, to x; p moves on by `step` bytes, a constant
+ *   es_load_pair(p, step, x, y)       two words, likewise
+ *   es_store_pair(p, step, x, y)      two words from x and y, likewise
+ *   es_load_scaled8(base, index)      word at base + 8 * index, base a multiple of 4
  */
-/* es_load_scaled8: word at base + 8 * index, base a multiple of 4. */
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
 
-#define ES_BINARY(name, type_out, type_a, type_b, text)                 \
-    ES_INLINE type_out es_##name(type_a a, type_b b) {                  \
-        type_out result;                                                \
-        __asm__(text : "=r"(result) : "r"(a), "r"(b));                  \
-        return result;                                                  \
+#define ES_BINARY(name, type_out, type_a, type_b, text) \
+    ES_INLINE type_out es_##name(type_a a, type_b b) {  \
+        type_out result;                                \
+        __asm__(text : "=r"(result) : "r"(a), "r"(b));  \
+        return result;                                  \
     }
-#define ES_MAC(name, text)                                              \
-    ES_INLINE int32_t es_##name(uint32_t a, uint32_t b, int32_t sum) {  \
-        int32_t result;                                                 \
+#define ES_MAC(name, text)                                                         \
+    ES_INLINE int32_t es_##name(uint32_t a, uint32_t b, int32_t sum) {             \
+        int32_t result;                                                            \
         __asm__(text " %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum)); \
-        return result;                                                  \
+        return result;                                                             \
     }
-#define ES_UNARY(name, type_out, type_a, text)                          \
-    ES_INLINE type_out es_##name(type_a a) {                            \
-        type_out result;                                                \
-        __asm__(text : "=r"(result) : "r"(a));                          \
-        return result;                                                  \
+#define ES_UNARY(name, type_out, type_a, text) \
+    ES_INLINE type_out es_##name(type_a a) {   \
+        type_out result;                       \
+        __asm__(text : "=r"(result) : "r"(a)); \
+        return result;                         \
     }
 
 ES_UNARY(sxtb16, uint32_t, uint32_t, "sxtb16 %0, %1")
@@ -105,24 +107,24 @@ ES_MAC(smlabt, "smlabt")
 ES_MAC(smlatb, "smlatb")
 ES_MAC(smlatt, "smlatt")
 
-#define es_load_step(pointer, step_bytes, value)                                            \
-    __asm__("ldr %0, [%1], %2"                                                              \
-            : "=r"(value), "+r"(pointer)                                                    \
-            : "i"(step_bytes), "m"(*(const uint8_t(*)[4])(const void *)(pointer)))
+#define es_load_step(pointer, step_bytes, value) \
+    __asm__("ldr %0, [%1], %2"                   \
+            : "=r"(value), "+r"(pointer)         \
+            : "i"(step_bytes), "m"(*(const uint8_t (*)[4])(const void *)(pointer)))
 
-#define es_load_pair(pointer, step_bytes, low, high)                                        \
-    __asm__("ldrd %0, %1, [%2], %3"                                                         \
-            : "=r"(low), "=r"(high), "+r"(pointer)                                          \
-            : "i"(step_bytes), "m"(*(const uint8_t(*)[8])(const void *)(pointer)))
+#define es_load_pair(pointer, step_bytes, low, high) \
+    __asm__("ldrd %0, %1, [%2], %3"                  \
+            : "=r"(low), "=r"(high), "+r"(pointer)   \
+            : "i"(step_bytes), "m"(*(const uint8_t (*)[8])(const void *)(pointer)))
 
-#define es_store_pair(pointer, step_bytes, low, high)                                       \
-    __asm__("strd %2, %3, [%0], %4"                                                         \
-            : "+r"(pointer), "=m"(*(uint8_t(*)[8])(void *)(pointer))                        \
+#define es_store_pair(pointer, step_bytes, low, high)                 \
+    __asm__("strd %2, %3, [%0], %4"                                   \
+            : "+r"(pointer), "=m"(*(uint8_t (*)[8])(void *)(pointer)) \
             : "r"(low), "r"(high), "i"(step_bytes))
 
 ES_INLINE uint32_t es_load_scaled8(const void *base, uint32_t index) {
     uint32_t value;
-    __asm__("ldr %0, [%1, %2, lsl #3]" : "=r"(value) : "r"(base), "r"(index), "m"(*(const uint8_t(*)[])base));
+    __asm__("ldr %0, [%1, %2, lsl #3]" : "=r"(value) : "r"(base), "r"(index), "m"(*(const uint8_t (*)[1 << 30]) base));
     return value;
 }
 
@@ -136,57 +138,35 @@ ES_INLINE uint32_t es_load_scaled8(const void *base, uint32_t index) {
 
 #else
 
-ES_INLINE int32_t es_low16(uint32_t x) {
-    return (int16_t)(x & 0xffffU);
-}
+ES_INLINE int32_t es_low16(uint32_t x) { return (int16_t)(x & 0xffffU); }
 
-ES_INLINE int32_t es_high16(uint32_t x) {
-    return (int16_t)(x >> 16);
-}
+ES_INLINE int32_t es_high16(uint32_t x) { return (int16_t)(x >> 16); }
 
-ES_INLINE uint32_t es_lanes(uint32_t low, uint32_t high) {
-    return (low & 0xffffU) | (high << 16);
-}
+ES_INLINE uint32_t es_lanes(uint32_t low, uint32_t high) { return (low & 0xffffU) | (high << 16); }
 
 ES_INLINE uint32_t es_sxtb16(uint32_t a) {
     return es_lanes((uint32_t)(int8_t)(a & 0xffU), (uint32_t)(int8_t)(a >> 16 & 0xffU));
 }
 
-ES_INLINE uint32_t es_sxtb16_ror8(uint32_t a) {
-    return es_sxtb16(a >> 8);
-}
+ES_INLINE uint32_t es_sxtb16_ror8(uint32_t a) { return es_sxtb16(a >> 8); }
 
 ES_INLINE uint32_t es_sxtab16(uint32_t a, uint32_t b) {
     return es_lanes(a + es_sxtb16(b), (a >> 16) + (es_sxtb16(b) >> 16));
 }
 
-ES_INLINE uint32_t es_sxtab16_ror8(uint32_t a, uint32_t b) {
-    return es_sxtab16(a, b >> 8);
-}
+ES_INLINE uint32_t es_sxtab16_ror8(uint32_t a, uint32_t b) { return es_sxtab16(a, b >> 8); }
 
-ES_INLINE uint32_t es_uxtab(uint32_t a, uint32_t b) {
-    return a + (b & 0xffU);
-}
+ES_INLINE uint32_t es_uxtab(uint32_t a, uint32_t b) { return a + (b & 0xffU); }
 
-ES_INLINE uint32_t es_uxtab_ror8(uint32_t a, uint32_t b) {
-    return a + (b >> 8 & 0xffU);
-}
+ES_INLINE uint32_t es_uxtab_ror8(uint32_t a, uint32_t b) { return a + (b >> 8 & 0xffU); }
 
-ES_INLINE uint32_t es_uxtab_ror16(uint32_t a, uint32_t b) {
-    return a + (b >> 16 & 0xffU);
-}
+ES_INLINE uint32_t es_uxtab_ror16(uint32_t a, uint32_t b) { return a + (b >> 16 & 0xffU); }
 
-ES_INLINE uint32_t es_uxtab_ror24(uint32_t a, uint32_t b) {
-    return a + (b >> 24);
-}
+ES_INLINE uint32_t es_uxtab_ror24(uint32_t a, uint32_t b) { return a + (b >> 24); }
 
-ES_INLINE uint32_t es_pkhbt(uint32_t a, uint32_t b) {
-    return es_lanes(a, b);
-}
+ES_INLINE uint32_t es_pkhbt(uint32_t a, uint32_t b) { return es_lanes(a, b); }
 
-ES_INLINE uint32_t es_pkhtb(uint32_t a, uint32_t b) {
-    return es_lanes(a >> 16, b >> 16);
-}
+ES_INLINE uint32_t es_pkhtb(uint32_t a, uint32_t b) { return es_lanes(a >> 16, b >> 16); }
 
 ES_INLINE uint32_t es_uqsub8(uint32_t a, uint32_t b) {
     uint32_t result = 0;
@@ -203,34 +183,20 @@ ES_INLINE int32_t es_smmlar(int32_t a, int32_t b, int32_t sum) {
     return (int32_t)((uint32_t)(((int64_t)a * b + 0x80000000LL) >> 32) + (uint32_t)sum);
 }
 
-ES_INLINE int32_t es_ssat8(int32_t a) {
-    return a < -128 ? -128 : a > 127 ? 127 : a;
-}
+ES_INLINE int32_t es_ssat8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
 
 /* A product of two int16 is at most 2^30 in size. */
-ES_INLINE int32_t es_mac(int32_t a, int32_t b, int32_t sum) {
-    return (int32_t)((uint32_t)sum + (uint32_t)(a * b));
-}
+ES_INLINE int32_t es_mac(int32_t a, int32_t b, int32_t sum) { return (int32_t)((uint32_t)sum + (uint32_t)(a * b)); }
 
-ES_INLINE int32_t es_smlabb(uint32_t a, uint32_t b, int32_t sum) {
-    return es_mac(es_low16(a), es_low16(b), sum);
-}
+ES_INLINE int32_t es_smlabb(uint32_t a, uint32_t b, int32_t sum) { return es_mac(es_low16(a), es_low16(b), sum); }
 
-ES_INLINE int32_t es_smlabt(uint32_t a, uint32_t b, int32_t sum) {
-    return es_mac(es_low16(a), es_high16(b), sum);
-}
+ES_INLINE int32_t es_smlabt(uint32_t a, uint32_t b, int32_t sum) { return es_mac(es_low16(a), es_high16(b), sum); }
 
-ES_INLINE int32_t es_smlatb(uint32_t a, uint32_t b, int32_t sum) {
-    return es_mac(es_high16(a), es_low16(b), sum);
-}
+ES_INLINE int32_t es_smlatb(uint32_t a, uint32_t b, int32_t sum) { return es_mac(es_high16(a), es_low16(b), sum); }
 
-ES_INLINE int32_t es_smlatt(uint32_t a, uint32_t b, int32_t sum) {
-    return es_mac(es_high16(a), es_high16(b), sum);
-}
+ES_INLINE int32_t es_smlatt(uint32_t a, uint32_t b, int32_t sum) { return es_mac(es_high16(a), es_high16(b), sum); }
 
-ES_INLINE int32_t es_smlad(uint32_t a, uint32_t b, int32_t sum) {
-    return es_smlatt(a, b, es_smlabb(a, b, sum));
-}
+ES_INLINE int32_t es_smlad(uint32_t a, uint32_t b, int32_t sum) { return es_smlatt(a, b, es_smlabb(a, b, sum)); }
 
 #define es_load_step(pointer, step_bytes, value)                                             \
     do {                                                                                     \
@@ -238,10 +204,10 @@ ES_INLINE int32_t es_smlad(uint32_t a, uint32_t b, int32_t sum) {
         (pointer) = (const void *)((const uint8_t *)(const void *)(pointer) + (step_bytes)); \
     } while (0)
 
-#define es_load_pair(pointer, step_bytes, low, high)                             \
-    do {                                                                         \
-        (low) = es_load_u32(pointer);                                            \
-        (high) = es_load_u32((const uint8_t *)(const void *)(pointer) + 4);      \
+#define es_load_pair(pointer, step_bytes, low, high)                                         \
+    do {                                                                                     \
+        (low) = es_load_u32(pointer);                                                        \
+        (high) = es_load_u32((const uint8_t *)(const void *)(pointer) + 4);                  \
         (pointer) = (const void *)((const uint8_t *)(const void *)(pointer) + (step_bytes)); \
     } while (0)
 

@@ -57,7 +57,7 @@ def encode(weights: npt.NDArray[np.int8]) -> bytes:
     stream = np.concatenate(
         [step_of.reshape(-1, _GROUP), weight_of.view(np.uint8).reshape(-1, _GROUP)], axis=1
     )
-    return table.tobytes() + stream.tobytes()
+    return bytes(table.tobytes() + stream.tobytes())
 
 
 def decode(data: bytes, rows: int, columns: int) -> npt.NDArray[np.int8]:

@@ -55,7 +55,7 @@ def short_rounding(low: int, high: int, rescale: Rescale, out_zero_point: int) -
     rounding = (1 << (shift - 1)) + (out_zero_point << shift)
     least = _high_multiply(low, rescale.multiplier) - 1 + rounding
     greatest = _high_multiply(high, rescale.multiplier) + rounding
-    fits = _INT32_MIN <= min(least, rounding - 1) and max(greatest, rounding) <= _INT32_MAX
+    fits = min(least, rounding - 1) >= _INT32_MIN and max(greatest, rounding) <= _INT32_MAX
     return rounding if fits else None
 
 

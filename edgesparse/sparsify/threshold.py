@@ -7,7 +7,6 @@ one scale tie exactly, and weights of different output channels compare as real 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +57,7 @@ def sparsify(
             so that the share reached can exceed the one asked for.
             "topk" leaves exactly k zeros: ties go by position in the tensor, lowest first; a layer
             that has more than k zeros already keeps them.
-        sparsity: share of zeros S asked of each layer, in 0 ... 1; k = floor(S · n + 0.5) of a
+        sparsity: share of zeros S asked of each layer, in 0 ... 1; k = round(S · n) of a
             layer's n weights.  k = 0 leaves a layer untouched.
         depthwise: treat DEPTHWISE_CONV_2D layers too.
 
@@ -113,7 +112,7 @@ def _sparsify_layer(
 ) -> tuple[NDArray[Any], LayerSparsity]:
     assert tensor.data is not None
     codes = tensor.data.copy()
-    wanted = math.floor(sparsity * codes.size + 0.5)
+    wanted = round(sparsity * codes.size)
     zeros_before = codes.size - int(np.count_nonzero(codes))
     threshold = 0.0
     if wanted > 0:

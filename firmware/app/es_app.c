@@ -155,8 +155,7 @@ static es_status_t handle(const es_frame_t *frame) {
     for (uint32_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         const command_t *c = &commands[i];
         if (c->type == frame->header.type) {
-            const bool size_ok =
-                c->has_tail ? frame->payload_bytes >= c->bytes : frame->payload_bytes == c->bytes;
+            const bool size_ok = c->has_tail ? frame->payload_bytes >= c->bytes : frame->payload_bytes == c->bytes;
             return size_ok ? c->handle(frame) : ES_STATUS_bad_record;
         }
     }
@@ -265,4 +264,6 @@ void es_app_poll(void) {
     }
 }
 
-void es_app_fault(uint32_t detail, uint32_t pc, uint32_t lr) { es_send_fault(&app.link, ES_STATUS_fault, detail, pc, lr); }
+void es_app_fault(uint32_t detail, uint32_t pc, uint32_t lr) {
+    es_send_fault(&app.link, ES_STATUS_fault, detail, pc, lr);
+}

@@ -51,22 +51,22 @@ enum {
 #define ES_IMAGE_MAGIC 0x314D5345u
 #define ES_IMAGE_VERSION 1u
 #define ES_IMAGE_ALIGN 16u
-#define ES_KNOWN_FEATURES 0u       /* required_features bits that this reader knows */
-#define ES_SECTION_REQUIRED 1u     /* flags of a section: refuse the image if the kind is unknown */
-#define ES_MAX_NODES 256u          /* nodes that a build keeps results for */
-#define ES_MAX_DIM (1u << 24)      /* of any tensor dimension */
-#define ES_MAX_EXTENT 32767        /* of heights, widths and batches */
-#define ES_MAX_STEP 1024           /* of kernel sizes, strides and dilations */
+#define ES_KNOWN_FEATURES 0u   /* required_features bits that this reader knows */
+#define ES_SECTION_REQUIRED 1u /* flags of a section: refuse the image if the kind is unknown */
+#define ES_MAX_NODES 256u      /* nodes that a build keeps results for */
+#define ES_MAX_DIM (1u << 24)  /* of any tensor dimension */
+#define ES_MAX_EXTENT 32767    /* of heights, widths and batches */
+#define ES_MAX_STEP 1024       /* of kernel sizes, strides and dilations */
 
 typedef int32_t es_status_t; /* ES_STATUS_ok or a negative row of status.def */
 
 /* The only control-flow macro: leaves the function with the first status that is not ok. */
-#define ES_TRY(call)                         \
-    do {                                     \
-        const es_status_t es_try_ = (call);  \
-        if (es_try_ != ES_STATUS_ok) {       \
-            return es_try_;                  \
-        }                                    \
+#define ES_TRY(call)                        \
+    do {                                    \
+        const es_status_t es_try_ = (call); \
+        if (es_try_ != ES_STATUS_ok) {      \
+            return es_try_;                 \
+        }                                   \
     } while (0)
 
 /* Where in an image something was refused. */

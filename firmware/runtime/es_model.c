@@ -266,8 +266,7 @@ static es_status_t check_overlap(const es_model_t *model, const es_node_t *node)
     }
     for (uint32_t i = 0; i < node->input_count; i++) {
         const es_tensor_t *in = es_node_input(model, node, i);
-        if (in->place != ES_PLACE_constant &&
-            overlap(in->offset, in->bytes, node->scratch_off, node->scratch_bytes)) {
+        if (in->place != ES_PLACE_constant && overlap(in->offset, in->bytes, node->scratch_off, node->scratch_bytes)) {
             return ES_STATUS_bad_overlap;
         }
     }
@@ -319,7 +318,8 @@ static es_status_t check_nodes(es_model_t *model, const es_limits_t *limits, es_
         if (status == ES_STATUS_ok) {
             status = op->check(model, node, kernel, &facts);
         }
-        if (status == ES_STATUS_ok && op->scratch_bytes(kernel, model->params + node->params_off) > node->scratch_bytes) {
+        if (status == ES_STATUS_ok &&
+            op->scratch_bytes(kernel, model->params + node->params_off) > node->scratch_bytes) {
             status = ES_STATUS_no_scratch;
         }
         if (status == ES_STATUS_ok && facts.macs != node->macs) {

@@ -4,14 +4,14 @@
 #include "es_kernels.h"
 
 static const es_kernel_t kernels[] = {
-#define ES_KERNEL(id_, op_, encoding_, isa_, name, doc)                    \
-    {                                                                      \
-        .id = (id_),                                                       \
-        .op = ES_OP_##op_,                                                 \
-        .encoding = ES_ENCODING_##encoding_,                               \
-        .isa = ES_ISA_##isa_,                                              \
-        .run = (es_any_fn_t *)es_##name,                                   \
-        .buffer_size = (es_any_fn_t *)es_##name##_get_buffer_size,         \
+#define ES_KERNEL(id_, op_, encoding_, isa_, name, doc)            \
+    {                                                              \
+        .id = (id_),                                               \
+        .op = ES_OP_##op_,                                         \
+        .encoding = ES_ENCODING_##encoding_,                       \
+        .isa = ES_ISA_##isa_,                                      \
+        .run = (es_any_fn_t *)es_##name,                           \
+        .buffer_size = (es_any_fn_t *)es_##name##_get_buffer_size, \
     },
 #include "kernels.def"
 #undef ES_KERNEL

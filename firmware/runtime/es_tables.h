@@ -27,9 +27,9 @@ typedef struct {
 
 /* What an op's check finds out about a node. */
 typedef struct {
-    uint64_t macs;          /* products of the dense layer, padding taps included */
-    uint64_t macs_done;     /* products of a real weight and a real activation */
-    es_where_t where;       /* set before a refusal */
+    uint64_t macs;      /* products of the dense layer, padding taps included */
+    uint64_t macs_done; /* products of a real weight and a real activation */
+    es_where_t where;   /* set before a refusal */
 } es_node_facts_t;
 
 /* One row of ops.def: the adapter between a node of an image and its kernels. */

@@ -10,8 +10,7 @@ void es_send(es_link_t *link, uint8_t type, const void *record, uint32_t record_
     es_port_write(wire, bytes);
 }
 
-void es_send_layers(es_link_t *link, uint32_t run, const es_model_t *model, const es_profile_t *profile,
-                    uint8_t unit) {
+void es_send_layers(es_link_t *link, uint32_t run, const es_model_t *model, const es_profile_t *profile, uint8_t unit) {
     for (uint32_t i = 0; i < model->node_count; i++) {
         const es_node_t *node = &model->nodes[i];
         es_layer_t layer = {.run = run,
@@ -50,10 +49,8 @@ void es_send_tensors(es_link_t *link, uint32_t run, const es_model_t *model, uin
     const es_node_t *row = &model->nodes[node];
     for (uint32_t i = 0; i < row->output_count; i++) {
         const es_tensor_t *t = es_node_output(model, row, i);
-        es_tensor_data_t head = {.run = run,
-                                 .node = (uint16_t)node,
-                                 .tensor = model->edges[row->output_first + i],
-                                 .total_bytes = t->bytes};
+        es_tensor_data_t head = {
+            .run = run, .node = (uint16_t)node, .tensor = model->edges[row->output_first + i], .total_bytes = t->bytes};
         for (head.offset = 0; head.offset < t->bytes;) {
             const uint32_t piece = smaller(t->bytes - head.offset, ES_PAYLOAD_MAX - (uint32_t)sizeof(head));
             es_send(link, ES_RECORD_tensor_data, &head, sizeof(head), arena + t->offset + head.offset, piece);

@@ -24,6 +24,7 @@ from edgesparse.telemetry import frame
 from tests.tflite_builder import Builder
 
 FOLDER = Path(__file__).parent
+AMPLE_BYTES = 16384
 HEADER, SECTION = native.layout("image_header"), native.layout("section")
 
 
@@ -41,7 +42,8 @@ def small_image(encoding: str) -> bytes:
     v = b.constant(rng.integers(-127, 128, (3, 36)).astype(np.int8), [0.02])
     y = b.fully_connected(y, v, b.bias(rng.integers(-99, 99, 3), y, v), scale=0.3, zero_point=5)
     b.output(b.softmax(y))
-    return build_image(encode(parse_model(b.finish(), name="small"), encoding=encoding)).device_bytes()
+    model = parse_model(b.finish(), name="small")
+    return with_ample_scratch(build_image(encode(model, encoding=encoding)).device_bytes())
 
 
 def with_crc(data: bytearray) -> bytes:
@@ -50,6 +52,18 @@ def with_crc(data: bytearray) -> bytes:
     crc = zlib.crc32(data[16:total], zlib.crc32(data[:12]))
     data[12:16] = crc.to_bytes(4, "little")
     return bytes(data)
+
+
+def with_ample_scratch(image: bytes) -> bytes:
+    """The image with AMPLE_BYTES of scratch for every node, whatever the kernels ask for today."""
+    data = bytearray(image)
+    arena_bytes = HEADER.unpack(image)["arena_bytes"]
+    nodes = section_row(image, "nodes")[1]["rows"]
+    _header("arena_bytes", arena_bytes + AMPLE_BYTES)(data)
+    for node in range(nodes):
+        _row("nodes", "node", node, "scratch_off", arena_bytes)(data)
+        _row("nodes", "node", node, "scratch_bytes", AMPLE_BYTES)(data)
+    return with_crc(data)
 
 
 def section_row(data: bytes, kind: str) -> tuple[int, dict[str, Any]]:

@@ -56,7 +56,9 @@ def rounding_divide_by_pot(x: Int64, exponent: Int64 | int) -> Int64:
     return np.asarray(np.sign(x) * ((np.abs(x) + power // 2) // power), np.int64)
 
 
-def multiply_by_quantized_multiplier(x: Int64, multiplier: Int64 | int, shift: Int64 | int) -> Int64:
+def multiply_by_quantized_multiplier(
+    x: Int64, multiplier: Int64 | int, shift: Int64 | int
+) -> Int64:
     """TFLite's MultiplyByQuantizedMultiplier with double rounding; ``shift`` > 0 is to the left."""
     left, right = np.maximum(shift, 0), np.maximum(-np.asarray(shift, np.int64), 0)
     return rounding_divide_by_pot(doubling_high_multiply(wrap32(x << left), multiplier), right)
@@ -68,7 +70,9 @@ def requantize(acc: Int64, output: Output) -> Int8:
     return np.clip(scaled + output.zero_point, output.act_min, output.act_max).astype(np.int8)
 
 
-def patches(x: Int64, kernel: tuple[int, int], window: Window) -> tuple[Int64, npt.NDArray[np.bool_]]:
+def patches(
+    x: Int64, kernel: tuple[int, int], window: Window
+) -> tuple[Int64, npt.NDArray[np.bool_]]:
     """The taps under each output.
 
     Returns [N, out_h, out_w, kernel_h, kernel_w, C], 0 outside, and which of them are inside:
@@ -105,9 +109,7 @@ def depthwise_conv_2d(
     return requantize(acc + bias, output)
 
 
-def fully_connected(
-    x: Int8, x_zero_point: int, weights: Int8, bias: Int64, output: Output
-) -> Int8:
+def fully_connected(x: Int8, x_zero_point: int, weights: Int8, bias: Int64, output: Output) -> Int8:
     """FULLY_CONNECTED: x [N, I], weights [O, I], bias [O]."""
     acc = (x.astype(np.int64) - x_zero_point) @ weights.astype(np.int64).T
     return requantize(acc + bias, output)
@@ -136,17 +138,24 @@ def average_pool_2d(
     total = taps.sum(axis=(3, 4))
     count = inside.sum(axis=(2, 3))[None, :, :, None]
     mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
-    return np.clip(mean, act_min, act_max).astype(np.int8)
+    clamped: Int8 = np.clip(mean, act_min, act_max).astype(np.int8)
+    return clamped
 
 
 def shift_left_saturated(x: int, bits: int) -> int:
     """x * 2^bits, kept inside int32."""
-    return max(-(2**31), min(2**31 - 1, x << bits))
+    shifted = x << bits
+    return max(-(2**31), min(2**31 - 1, shifted))
 
 
 def multiply_q31(a: int, b: int) -> int:
     """Product of two fixed point numbers, on Python integers."""
     return int(doubling_high_multiply(a, b))
+
+
+def divide_by_pot(x: int, exponent: int) -> int:
+    """x / 2^exponent, halves away from zero, on Python integers."""
+    return int(rounding_divide_by_pot(np.asarray(x, np.int64), exponent))
 
 
 def exp_on_negative_values(a: int) -> int:
@@ -157,9 +166,9 @@ def exp_on_negative_values(a: int) -> int:
     x = fraction * 32 + 2**28
     x2 = multiply_q31(x, x)
     x3 = multiply_q31(x2, x)
-    x4_over_4 = int(rounding_divide_by_pot(np.int64(multiply_q31(x2, x2)), 2))  # type: ignore[arg-type]
+    x4_over_4 = divide_by_pot(multiply_q31(x2, x2), 2)
     sum_over_2 = multiply_q31(x4_over_4 + x3, round(2**31 / 3)) + x2
-    tail = x + int(rounding_divide_by_pot(np.int64(sum_over_2), 1))  # type: ignore[arg-type]
+    tail = x + divide_by_pot(sum_over_2, 1)
     exp_minus_eighth = round(np.exp(-1 / 8) * 2**31)
     result = exp_minus_eighth + multiply_q31(exp_minus_eighth, tail)
     rest = fraction - a
@@ -191,7 +200,6 @@ def softmax(x: Int8, multiplier: int, left_shift: int, diff_min: int) -> Int8:
         headroom = 32 - total.bit_length()
         scale = one_over_one_plus((total << headroom) - 2**31)
         for i in used:
-            product = np.int64(multiply_q31(scale, exps[i]))
-            value = int(rounding_divide_by_pot(product, 12 - headroom + 31 - 8))  # type: ignore[arg-type]
+            value = divide_by_pot(multiply_q31(scale, exps[i]), 12 - headroom + 31 - 8)
             row_output[i] = min(value - 128, 127)
     return output

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tflite_builder import Builder
 
 from edgesparse import ops, oracle, quantize
 from edgesparse.errors import ModelError, UnsupportedModelError
 from edgesparse.model import load_model, parse_model
 from edgesparse.ops import activation_range, check_supported, window_axis
+from tests.tflite_builder import Builder
 
 # Multiply-accumulates as published with the shared models.
 ACCEPTED = {

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tflite_builder import Builder
 
 from edgesparse import oracle
 from edgesparse.errors import MissingToolError, ModelError, UsageError
 from edgesparse.model import load_model, parse_model, with_weights
 from edgesparse.ops import activation_range
+from tests.tflite_builder import Builder
 
 # How many rows of each data set to run: all of the quick ones.
 ROWS = {

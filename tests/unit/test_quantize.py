@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tflite_builder import Builder
 
 from edgesparse import oracle, quantize
 from edgesparse.errors import ModelError, UsageError
 from edgesparse.model import parse_model
 from edgesparse.quantize import Rescale, quantize_multiplier
+from tests.tflite_builder import Builder
 
 scales = st.floats(2.0**-13, 8.0, width=32)
 

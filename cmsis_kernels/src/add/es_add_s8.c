@@ -19,7 +19,7 @@ typedef struct {
 static scale_t scale_of(int32_t zero_point, int32_t left_shift, int32_t multiplier, int32_t shift) {
     const uint32_t left = (uint32_t)left_shift + 1;
     const uint32_t right = (uint32_t)-shift;
-    const scale_t scale = {(int32_t)((uint32_t)-zero_point << left), left, multiplier,
+    const scale_t scale = {(int32_t)((uint32_t)-zero_point << left),      left,  multiplier,
                            right == 0 ? 0 : (int32_t)(1U << (right - 1)), right, right == 0 ? 0 : -1};
     return scale;
 }

@@ -9,9 +9,7 @@ typedef struct {
 } taps_t;
 
 /* Rounded half away from zero. */
-static int32_t mean(int32_t sum, int32_t count) {
-    return (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
-}
+static int32_t mean(int32_t sum, int32_t count) { return (sum > 0 ? sum + count / 2 : sum - count / 2) / count; }
 
 /* Sums four channels in the lanes of two words: 255 values of at least -128 are no less than -32640, so that a lane is
  * moved to its sum of 32 bits after at most 255 taps.
@@ -92,8 +90,8 @@ void es_average_pool_2d_s8(const es_pool_params_t *params, const int8_t *input, 
                 const int32_t x = ox * params->stride_w - params->pad_left;
                 const int32_t x0 = x < 0 ? 0 : x;
                 const int32_t x1 = params->in_w - x < params->kernel_w ? params->in_w : x + params->kernel_w;
-                const taps_t taps = {input + y0 * row_bytes + x0 * params->channels, y1 - y0, x1 - x0,
-                                     params->channels, row_bytes};
+                const taps_t taps = {input + y0 * row_bytes + x0 * params->channels, y1 - y0, x1 - x0, params->channels,
+                                     row_bytes};
                 pool(params, taps, output);
                 output += params->channels;
             }

@@ -29,8 +29,8 @@ uint32_t es_conv_2d_dense_s8_get_buffer_size(const es_conv_params_t *params) {
 }
 
 /* One window to packed words, straight from the image: only where in_c is a multiple of 4. */
-ES_INLINE void pack_taps(const es_conv_params_t *params, const es_window_t *window, const int8_t *pad,
-                         uint32_t *packed, uint32_t step_bytes) {
+ES_INLINE void pack_taps(const es_conv_params_t *params, const es_window_t *window, const int8_t *pad, uint32_t *packed,
+                         uint32_t step_bytes) {
     int32_t taps;
     for (int32_t ky = 0; ky < params->kernel_h; ky++) {
         for (int32_t kx = 0; kx < params->kernel_w; kx += taps) {
@@ -41,8 +41,8 @@ ES_INLINE void pack_taps(const es_conv_params_t *params, const es_window_t *wind
 }
 
 /* One window to packed words, by way of a column of bytes where its taps do not end on words. */
-static void pack_window(const es_conv_params_t *params, const es_window_t *window, const layout_t *layout,
-                        int8_t *pad, uint32_t *packed, bool two) {
+static void pack_window(const es_conv_params_t *params, const es_window_t *window, const layout_t *layout, int8_t *pad,
+                        uint32_t *packed, bool two) {
     int8_t *const column = pad + layout->pad_bytes;
     if (layout->column_bytes != 0) {
         es_window_copy(params, window, pad, column);

@@ -22,7 +22,10 @@
 #include "es_encodings.h"
 #include "es_intrin.h"
 
-enum { GROUP_ENTRIES = 4, GROUP_BYTES = 8 };
+enum {
+    GROUP_ENTRIES = 4,
+    GROUP_BYTES = 8
+};
 
 /* Returns the offset of the first entry against the rules in a row's groups, or -1. */
 static int32_t check_row(const uint8_t *weights, uint32_t begin, uint32_t end, uint32_t columns) {

@@ -8,8 +8,8 @@
  * reference shifts by more than its 31 bits and is itself undefined.
  */
 
-/* Product of two Q0 numbers, or of Q<a> and Q<b> to Q<a+b>: rounding doubling high multiply. */
-#define MUL es_doubling_high_multiply
+/* Product of Q<a> and Q<b> to Q<a+b>. */
+static int32_t multiply(int32_t a, int32_t b) { return es_doubling_high_multiply(a, b); }
 
 /* x * 2^bits, saturated. */
 static int32_t shift_left_saturated(int32_t x, uint32_t bits) {
@@ -17,9 +17,7 @@ static int32_t shift_left_saturated(int32_t x, uint32_t bits) {
     return y < INT32_MIN ? INT32_MIN : y > INT32_MAX ? INT32_MAX : (int32_t)y;
 }
 
-static int32_t add(int32_t a, int32_t b) {
-    return (int32_t)((uint32_t)a + (uint32_t)b);
-}
+static int32_t add(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
 
 /* exp(a) for a in [-1/4, 0), both Q0: with x = a + 1/8, exp(-1/8) * (1 + x + x^2/2 + x^3/6 + x^4/24), the last terms as
  * ((x^4/4 + x^3) / 3 + x^2) / 2.
@@ -28,11 +26,11 @@ static int32_t exp_near_zero(int32_t a) {
     const int32_t exp_minus_eighth = 1895147668; /* exp(-1/8) * 2^31 */
     const int32_t third = 715827883;             /* 2^31 / 3 */
     const int32_t x = add(a, 1 << 28);
-    const int32_t x2 = MUL(x, x);
-    const int32_t x3 = MUL(x2, x);
-    const int32_t x4_quarter = (int32_t)es_rounding_shift_right(MUL(x2, x2), 2);
-    const int32_t tail = (int32_t)es_rounding_shift_right(add(MUL(add(x4_quarter, x3), third), x2), 1);
-    return add(exp_minus_eighth, MUL(exp_minus_eighth, add(x, tail)));
+    const int32_t x2 = multiply(x, x);
+    const int32_t x3 = multiply(x2, x);
+    const int32_t x4_quarter = (int32_t)es_rounding_shift_right(multiply(x2, x2), 2);
+    const int32_t tail = (int32_t)es_rounding_shift_right(add(multiply(add(x4_quarter, x3), third), x2), 1);
+    return add(exp_minus_eighth, multiply(exp_minus_eighth, add(x, tail)));
 }
 
 /* exp(a) in Q0 for a <= 0 in Q5: the fraction below 1/4 by the polynomial, then a factor exp(-2^k) for each further bit
@@ -49,7 +47,7 @@ static int32_t exp_q5(int32_t a) {
     int32_t result = exp_near_zero(fraction * 32);
     for (uint32_t bit = 0; bit < 7; bit++) {
         if ((rest >> (24 + bit) & 1U) != 0) {
-            result = MUL(result, factor_q31[bit]);
+            result = multiply(result, factor_q31[bit]);
         }
     }
     return result;
@@ -63,10 +61,10 @@ static int32_t one_over_one_plus(int32_t a) {
     const int32_t q2_minus_32_over_17 = -1010580540;
     const int64_t sum = (int64_t)a + INT32_MAX;
     const int32_t half = (int32_t)((sum + (sum >= 0 ? 1 : -1)) / 2);
-    int32_t x = add(q2_48_over_17, MUL(half, q2_minus_32_over_17));
+    int32_t x = add(q2_48_over_17, multiply(half, q2_minus_32_over_17));
     for (uint32_t step = 0; step < 3; step++) {
-        const int32_t error = add(1 << 29, -MUL(half, x));
-        x = add(x, shift_left_saturated(MUL(x, error), 2));
+        const int32_t error = add(1 << 29, -multiply(half, x));
+        x = add(x, shift_left_saturated(multiply(x, error), 2));
     }
     return shift_left_saturated(x, 1);
 }
@@ -74,7 +72,7 @@ static int32_t one_over_one_plus(int32_t a) {
 /* exp of a difference to the maximum, in Q0. */
 static int32_t exp_of(int32_t difference, const es_softmax_params_t *params) {
     const int32_t shifted = (int32_t)((uint32_t)difference << params->left_shift);
-    return exp_q5(MUL(shifted, params->multiplier));
+    return exp_q5(multiply(shifted, params->multiplier));
 }
 
 static void softmax_row(const es_softmax_params_t *params, const int8_t *input, int8_t *output) {
@@ -96,7 +94,7 @@ static void softmax_row(const es_softmax_params_t *params, const int8_t *input, 
         const int32_t difference = input[i] - max;
         int64_t y = -128;
         if (difference >= params->diff_min) {
-            y += es_rounding_shift_right(MUL(scale, exp_of(difference, params)), shift);
+            y += es_rounding_shift_right(multiply(scale, exp_of(difference, params)), shift);
         }
         output[i] = (int8_t)(y > 127 ? 127 : y < -128 ? -128 : y);
     }

@@ -56,14 +56,14 @@ void es_delta8_rows_one(const es_delta8_rows_t *sparse, const int8_t *column, in
 }
 
 /* Adds one entry's weight, held in the lower (B) or upper (T) lane of `weight`, times four columns. */
-#define ADD_ENTRY(lane, weight)                            \
-    do {                                                   \
-        const uint32_t a = es_load_scaled8(low, index);    \
-        const uint32_t b = es_load_scaled8(high, index);   \
-        acc0 = es_smla##lane##b(weight, a, acc0);          \
-        acc1 = es_smla##lane##t(weight, a, acc1);          \
-        acc2 = es_smla##lane##b(weight, b, acc2);          \
-        acc3 = es_smla##lane##t(weight, b, acc3);          \
+#define ADD_ENTRY(lane, weight)                          \
+    do {                                                 \
+        const uint32_t a = es_load_scaled8(low, index);  \
+        const uint32_t b = es_load_scaled8(high, index); \
+        acc0 = es_smla##lane##b(weight, a, acc0);        \
+        acc1 = es_smla##lane##t(weight, a, acc1);        \
+        acc2 = es_smla##lane##b(weight, b, acc2);        \
+        acc3 = es_smla##lane##t(weight, b, acc3);        \
     } while (0)
 
 void es_delta8_rows_four(const es_delta8_rows_t *sparse, const uint32_t *interleaved, uint32_t count, int8_t *output) {

@@ -5,7 +5,10 @@
 #include "es_requant.h"
 
 /* Bytes from one group of four packed values to the next, where one or two columns take turns. */
-enum { ES_DENSE_ONE = 8, ES_DENSE_TWO = 16 };
+enum {
+    ES_DENSE_ONE = 8,
+    ES_DENSE_TWO = 16
+};
 
 /* Widens `groups` times four int8 to two words each, lanes (0, 2) and (1, 3), as SXTB16 takes them from a word of
  * weights; `step_bytes`, a constant, from group to group. Returns the place of the next group.

@@ -19,8 +19,7 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
         return ES_STATUS_bad_params;
     }
     /* The last window holds at least one input, so that no mean divides by zero. */
-    if ((p->out_h - 1) * p->stride_h - p->pad_top >= p->in_h ||
-        (p->out_w - 1) * p->stride_w - p->pad_left >= p->in_w) {
+    if ((p->out_h - 1) * p->stride_h - p->pad_top >= p->in_h || (p->out_w - 1) * p->stride_w - p->pad_left >= p->in_w) {
         return ES_STATUS_bad_params;
     }
     if (!es_shape_is_nhwc(es_node_input(model, node, 0), p->batches, p->in_h, p->in_w, p->channels) ||

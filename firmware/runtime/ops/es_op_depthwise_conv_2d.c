@@ -12,8 +12,8 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
     const uint32_t taps = (uint32_t)(p->kernel_h * p->kernel_w);
     const uint32_t channels = (uint32_t)p->out_c;
     ES_TRY(es_check_channels(model, p->channels_off, channels, facts));
-    ES_TRY(es_check_weights(model, es_encoding_find(kernel->encoding), p->weights_off, p->weights_bytes, taps,
-                            channels, facts));
+    ES_TRY(es_check_weights(model, es_encoding_find(kernel->encoding), p->weights_off, p->weights_bytes, taps, channels,
+                            facts));
     facts->macs = (uint64_t)es_tensor_elements(es_node_output(model, node, 0)) * taps;
     for (uint32_t tap = 0; tap < taps; tap++) {
         facts->macs_done += (uint64_t)es_conv_tap_positions(p, tap) * channels;

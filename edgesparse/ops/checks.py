@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 from edgesparse.errors import ModelError
-from edgesparse.geometry import activation_range, window_axis
+from edgesparse.ops.geometry import activation_range, window_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

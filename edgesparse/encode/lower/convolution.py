@@ -1,44 +1,22 @@
-"""One function an operator: a node of the model becomes a node of the image.
-
-LOWER is the table; a further operator is one more function and one more row.  A function returns
-the candidates for the node, one a kernel that could run it; encode() takes the cheapest.
-"""
+"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED: kernels with weights."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesparse import quantize
 from edgesparse.encode import cost, delta8, dense
+from edgesparse.encode.lower.candidate import Candidate
 from edgesparse.encode.requantisation import channel_rows
 from edgesparse.model import Model, Node, Tensor
 from edgesparse.ops import (
-    AddOptions,
-    AveragePool2DOptions,
     Conv2DOptions,
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
-    SoftmaxOptions,
     WindowGeometry,
     activation_range,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One way to run a node: a kernel, its parameters without offsets, its constant data."""
-
-    kernel: str
-    params: Mapping[str, int]
-    cost: int
-    weights: bytes = b""
-    channels: bytes = b""
-    inputs: tuple[int, ...] = field(default=())
-    """Indices of the activation tensors it reads; empty: the node's first input."""
 
 
 def _operands(model: Model, node: Node) -> tuple[Tensor, Tensor]:
@@ -63,9 +41,7 @@ def _weight_scales(model: Model, node: Node) -> tuple[float, ...]:
     return quantization.scales
 
 
-def _conv_channels(
-    model: Model, node: Node, rows: NDArray[np.int8]
-) -> bytes:
+def _conv_channels(model: Model, node: Node, rows: NDArray[np.int8]) -> bytes:
     source, result = _operands(model, node)
     in_scale, in_zero_point = source.affine()
     out_scale, out_zero_point = result.affine()
@@ -80,7 +56,9 @@ def _conv_channels(
     )
 
 
-def _conv_params(model: Model, node: Node, geometry: WindowGeometry, activation: str) -> dict[str, int]:
+def _conv_params(
+    model: Model, node: Node, geometry: WindowGeometry, activation: str
+) -> dict[str, int]:
     source, result = _operands(model, node)
     out_scale, out_zero_point = result.affine()
     act_min, act_max = activation_range(activation, out_scale, out_zero_point)
@@ -93,7 +71,8 @@ def _conv_params(model: Model, node: Node, geometry: WindowGeometry, activation:
     }
 
 
-def _conv_2d(model: Model, node: Node) -> list[Candidate]:
+def conv_2d(model: Model, node: Node) -> list[Candidate]:
+    """CONV_2D; a row is an output channel."""
     options = node.options
     assert isinstance(options, Conv2DOptions)
     geometry = options.geometry(model, node)
@@ -104,12 +83,15 @@ def _conv_2d(model: Model, node: Node) -> list[Candidate]:
     size = {"positions": positions, "columns": rows.shape[1], "rows": rows.shape[0]}
     sparse_cost = cost.conv_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
     return [
-        Candidate("conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels),
+        Candidate(
+            "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
+        ),
         Candidate("conv_2d_delta8_s8", params, sparse_cost, delta8.encode(rows), channels),
     ]
 
 
-def _depthwise_conv_2d(model: Model, node: Node) -> list[Candidate]:
+def depthwise_conv_2d(model: Model, node: Node) -> list[Candidate]:
+    """DEPTHWISE_CONV_2D; a row is a tap."""
     options = node.options
     assert isinstance(options, DepthwiseConv2DOptions)
     geometry = options.geometry(model, node)
@@ -121,7 +103,8 @@ def _depthwise_conv_2d(model: Model, node: Node) -> list[Candidate]:
     return [Candidate("depthwise_conv_2d_dense_s8", params, price, dense.encode(taps), channels)]
 
 
-def _fully_connected(model: Model, node: Node) -> list[Candidate]:
+def fully_connected(model: Model, node: Node) -> list[Candidate]:
+    """FULLY_CONNECTED; a row is an output."""
     options = node.options
     assert isinstance(options, FullyConnectedOptions)
     geometry = options.geometry(model, node)
@@ -158,69 +141,3 @@ def _fully_connected(model: Model, node: Node) -> list[Candidate]:
         Candidate("fully_connected_dense_s8", params, dense_cost, dense.encode(rows), channels),
         Candidate("fully_connected_delta8_s8", params, sparse_cost, delta8.encode(rows), channels),
     ]
-
-
-def _add(model: Model, node: Node) -> list[Candidate]:
-    options = node.options
-    assert isinstance(options, AddOptions)
-    (scale1, zero1), (scale2, zero2) = (model.tensors[i].affine() for i in node.inputs)
-    out_scale, out_zero_point = model.tensors[node.outputs[0]].affine()
-    scaling = quantize.add_scaling(scale1, scale2, out_scale)
-    act_min, act_max = activation_range(options.activation, out_scale, out_zero_point)
-    elements = model.tensors[node.outputs[0]].elements
-    params = {
-        "count": elements,
-        "left_shift": scaling.left_shift,
-        "in1_zero_point": zero1,
-        "in1_multiplier": scaling.input1.multiplier,
-        "in1_shift": scaling.input1.shift,
-        "in2_zero_point": zero2,
-        "in2_multiplier": scaling.input2.multiplier,
-        "in2_shift": scaling.input2.shift,
-        "out_zero_point": out_zero_point,
-        "out_multiplier": scaling.output.multiplier,
-        "out_shift": scaling.output.shift,
-        "act_min": act_min,
-        "act_max": act_max,
-    }
-    return [Candidate("add_s8", params, cost.elementwise(elements), inputs=node.inputs)]
-
-
-def _average_pool_2d(model: Model, node: Node) -> list[Candidate]:
-    options = node.options
-    assert isinstance(options, AveragePool2DOptions)
-    geometry = options.geometry(model, node)
-    out_scale, out_zero_point = model.tensors[node.outputs[0]].affine()
-    act_min, act_max = activation_range(options.activation, out_scale, out_zero_point)
-    names = ("batches", "in_h", "in_w", "out_h", "out_w", "kernel_h", "kernel_w")
-    names += ("stride_h", "stride_w", "pad_top", "pad_left")
-    params = {name: int(getattr(geometry, name)) for name in names}
-    params |= {"channels": geometry.in_c, "act_min": act_min, "act_max": act_max}
-    inputs = model.tensors[node.inputs[0]].elements
-    return [Candidate("average_pool_2d_s8", params, cost.pool(inputs=inputs))]
-
-
-def _softmax(model: Model, node: Node) -> list[Candidate]:
-    options = node.options
-    assert isinstance(options, SoftmaxOptions)
-    source = model.tensors[node.inputs[0]]
-    scaling = quantize.softmax_scaling(options.beta, source.affine()[0])
-    depth = source.shape[-1]
-    params = {
-        "rows": source.elements // depth,
-        "depth": depth,
-        "multiplier": scaling.multiplier,
-        "left_shift": scaling.left_shift,
-        "diff_min": scaling.diff_min,
-    }
-    return [Candidate("softmax_s8", params, cost.softmax(source.elements))]
-
-
-LOWER: Mapping[str, Callable[[Model, Node], list[Candidate]]] = {
-    "CONV_2D": _conv_2d,
-    "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
-    "FULLY_CONNECTED": _fully_connected,
-    "ADD": _add,
-    "AVERAGE_POOL_2D": _average_pool_2d,
-    "SOFTMAX": _softmax,
-}

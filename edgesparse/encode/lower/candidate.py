@@ -1,0 +1,19 @@
+"""What a node may become: one candidate a kernel that could run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to run a node: a kernel, its parameters without offsets, its constant data."""
+
+    kernel: str
+    params: Mapping[str, int]
+    cost: int
+    weights: bytes = b""
+    channels: bytes = b""
+    inputs: tuple[int, ...] = field(default=())
+    """Indices of the activation tensors it reads; empty: the node's first input."""
