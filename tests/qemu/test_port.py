@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -220,9 +221,10 @@ def test_no_qemu_outlives_its_python(arm_board: Board, firmware: Firmware) -> No
 
 def test_death_of_qemu_is_an_error_with_its_last_words(device: Device, firmware: Firmware) -> None:
     for process in processes(firmware.path):
-        name = (Path("/proc") / str(process) / "comm").read_text()
-        if name.startswith("qemu-system"):
-            os.kill(process, signal.SIGKILL)
+        with contextlib.suppress(FileNotFoundError):  # a process that has ended meanwhile
+            name = (Path("/proc") / str(process) / "comm").read_text()
+            if name.startswith("qemu-system"):
+                os.kill(process, signal.SIGKILL)
     with pytest.raises(TargetError, match="QEMU has ended: Killed"):
         device.target.read(1, 10.0)
     with pytest.raises(TargetError, match="QEMU has ended"):
