@@ -127,7 +127,9 @@ static void answer(uint8_t command) {
             break;
         case 'm':
             send_number(info->model[0]);
-            send_number(info->batch.base[0]);
+            if (info->batch.bytes > 0) {
+                send_number(info->batch.base[0]);
+            }
             break;
         case 'w': /* marks RAM, to see what a reset leaves */
             info->arena.base[0] = 123;
