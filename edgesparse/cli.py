@@ -121,6 +121,14 @@ def deploy(
         float,
         typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
     ] = 60.0,
+    firmware: Annotated[
+        Path | None,
+        typer.Option(
+            "--firmware",
+            metavar="FILE.elf",
+            help="Use this firmware, made by 'edgesparse firmware'. Default: the board's own.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a model on a board and show each layer's zeros, work and cost.
@@ -131,7 +139,7 @@ def deploy(
     from edgesparse.deploy.run import Options, deploy_model
     from edgesparse.pipeline import Recipe
 
-    options = Options(board=board, inputs=inputs, runs=runs, log=log, timeout_s=timeout)
+    options = Options(board, inputs, runs, log, timeout, firmware)
     recipe = Recipe(method, sparsity, depthwise, encoding)
     document = deploy_model(model, recipe, options, quiet=as_json)
     if as_json:
@@ -227,6 +235,53 @@ def validate(
     verdict = check_validation(document)
     if not as_json:
         typer.echo(verdict)
+
+
+@app.command()
+def replay(
+    log: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run's log.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Tell a run again from the bytes received: rewrite run.jsonl and summary.json, show the table."""
+    from edgesparse.report import show_table
+    from edgesparse.telemetry.log import replay as replay_log
+
+    document = replay_log(log)
+    if as_json:
+        _print_json(document)
+    else:
+        show_table(document, log=log)
+
+
+@app.command()
+def firmware(
+    board: BoardOption = "qemu",
+    only_ops: Annotated[
+        Path | None,
+        typer.Option(
+            "--only-ops",
+            metavar="MODEL",
+            help="Only the operators and kernels of this .tflite or .esm; needs the Arm compiler.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="OUT.elf", help="Where to. Default: <board>.elf, here."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the firmware of a board into a file, whole or cut down to what one model needs."""
+    from edgesparse.deploy.export import export_firmware
+
+    notes = Console(stderr=True, highlight=False)
+    document = export_firmware(board, output, only_ops=only_ops, progress=notes.print)
+    if as_json:
+        _print_json(document)
+    else:
+        size, count = document["flash_bytes"], len(document["kernels"])
+        typer.echo(f"wrote {document['output']} ({size:,} bytes of flash, {count} kernels)")
 
 
 @app.command()

@@ -380,6 +380,16 @@ def render_table(document: dict[str, Any], *, log: Path | None = None) -> Render
     return _RunTable(document, log)
 
 
+def show_table(
+    document: dict[str, Any], *, log: Path | None = None, console: Console | None = None
+) -> None:
+    """Print the document as render_table gives it, on stdout, at full width where nobody looks."""
+    console = Console() if console is None else console
+    if not console.is_terminal:
+        console.width = max(console.width, _PLAIN_WIDTH)
+    console.print(render_table(document, log=log))
+
+
 class LiveTable:
     """Shows runs as they come in: again and again on a terminal, once at the end elsewhere.
 
@@ -428,6 +438,4 @@ class LiveTable:
             self._live.update(self._rendered())
             self._live.stop()
         elif self._summary.runs > 0:
-            if not self._console.is_terminal:
-                self._console.width = max(self._console.width, _PLAIN_WIDTH)
-            self._console.print(self._rendered())
+            show_table(self._summary.document(), log=self._log, console=self._console)

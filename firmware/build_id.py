@@ -6,6 +6,8 @@ a firmware is stale.
 
     python firmware/build_id.py ROOT                     prints it, 32 hex digits
     python firmware/build_id.py ROOT --output FILE.c     writes the C source, if it differs
+
+`--only KERNEL,KERNEL` is for firmware that has only these kernels (only_kernels.py): the id differs.
 """
 
 import argparse
@@ -26,13 +28,15 @@ def source_files(root: Path) -> list[str]:
     return sorted(["CMakeLists.txt", *(path.relative_to(root).as_posix() for path in found)])
 
 
-def build_id(root: Path) -> bytes:
-    """Digest of path, length and bytes of each file, in order."""
+def build_id(root: Path, only: str = "") -> bytes:
+    """Digest of path, length and bytes of each file, in order; then of the kernels chosen, if any."""
     digest = hashlib.sha256()
     for name in source_files(root):
         data = (root / name).read_bytes()
         digest.update(f"{name}\0{len(data)}\0".encode())
         digest.update(data)
+    if only:
+        digest.update(",".join(sorted(only.split(","))).encode())
     return digest.digest()[:BUILD_ID_BYTES]
 
 
@@ -42,9 +46,9 @@ def tables_crc(root: Path) -> int:
     return zlib.crc32(b"".join((root / name).read_bytes() for name in tables))
 
 
-def c_source(root: Path) -> str:
+def c_source(root: Path, only: str) -> str:
     """A C file that defines `es_build_id` and `es_tables_crc`."""
-    value = build_id(root)
+    value = build_id(root, only)
     values = ", ".join(f"0x{byte:02x}" for byte in value)
     return (
         '#include "es_build_id.h"\n\n'
@@ -60,11 +64,12 @@ def main() -> None:
     )
     parser.add_argument("root", type=Path)
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     if arguments.output is None:
-        print(build_id(arguments.root).hex())
+        print(build_id(arguments.root, arguments.only).hex())
         return
-    source = c_source(arguments.root)
+    source = c_source(arguments.root, arguments.only)
     if not arguments.output.exists() or arguments.output.read_text() != source:
         arguments.output.write_text(source)
 

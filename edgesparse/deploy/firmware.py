@@ -2,7 +2,7 @@
 
 Every build carries ``es_build_id``, the hash of the sources it was made from.  Firmware is used
 only if that equals the hash of the sources at hand, so that it never disagrees with the tables that
-this package has read.
+this package has read.  Firmware with only some kernels has a hash over these as well.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,18 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from edgesparse import native
 from edgesparse.deploy.boards import Board, sources_root
 from edgesparse.errors import MissingToolError, TargetError
 
-__all__ = ["Firmware", "build_firmware", "ensure_firmware", "read_firmware", "sources_build_id"]
+__all__ = [
+    "Firmware",
+    "build_firmware",
+    "ensure_firmware",
+    "firmware_at_hand",
+    "read_firmware",
+    "sources_build_id",
+]
 
 _COMPILER = "arm-none-eabi-gcc"
 _COMPILER_INSTALL = (
@@ -71,6 +79,11 @@ class Firmware:
         before = [(start, name) for name, start in self.functions.items() if start <= address]
         return max(before)[1] if before else None
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Names of the kernels that it has, in the order of kernels.def."""
+        return tuple(name for name in native.table("kernel") if f"es_{name}" in self.functions)
+
 
 def read_firmware(path: Path) -> Firmware:
     """Read an ELF file.
@@ -110,13 +123,17 @@ def _read_elf(path: Path, elf: ELFFile) -> Firmware:
     )
 
 
-def sources_build_id() -> str:
+def sources_build_id(only: Sequence[str] = ()) -> str:
     """Hash of the sources at hand, 32 hex digits; ``firmware/build_id.py`` says of which.
 
     A process of its own, since the build calls the same file: there is one algorithm.
+
+    Args:
+        only: the kernels that a firmware is limited to; empty for all.
     """
     root = sources_root()
     command = [sys.executable, "-I", str(root / "firmware" / "build_id.py"), str(root)]
+    command.append(f"--only={','.join(only)}")
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -139,8 +156,7 @@ def ensure_firmware(board: Board, *, progress: Callable[[str], None] | None = No
     wanted = sources_build_id()
     name = f"{board.name}.elf"
     folder = _build_folder(wanted)
-    carried = Path(__file__).resolve().parents[1] / "_firmware"
-    found = _fresh(carried / name, wanted) or _fresh(folder / name, wanted)
+    found = firmware_at_hand(board, wanted)
     if found is None:
         folder.mkdir(parents=True, exist_ok=True)
         with _lock(folder / f"{board.name}.lock"):
@@ -152,13 +168,23 @@ def ensure_firmware(board: Board, *, progress: Callable[[str], None] | None = No
     return found
 
 
-def build_firmware(board: Board, folder: Path, *, app: Path | None = None) -> Firmware:
+def firmware_at_hand(board: Board, build_id: str) -> Firmware | None:
+    """The firmware of `board` with this build id that need not be built: carried, or built before."""
+    name = f"{board.name}.elf"
+    carried = Path(__file__).resolve().parents[1] / "_firmware"
+    return _fresh(carried / name, build_id) or _fresh(_build_folder(build_id) / name, build_id)
+
+
+def build_firmware(
+    board: Board, folder: Path, *, app: Path | None = None, only: Sequence[str] = ()
+) -> Firmware:
     """Build ``<board>.elf`` in `folder`: all of it, or nothing that another process could see.
 
     Args:
         board: one that has firmware.
         folder: an existing folder; keeps what a later build can use again.
         app: folder of C files to link in place of ``firmware/app``.
+        only: the kernels that it has; empty for all.
 
     Raises:
         MissingToolError: the Arm compiler, CMake or Ninja is missing.
@@ -178,6 +204,8 @@ def build_firmware(board: Board, folder: Path, *, app: Path | None = None) -> Fi
     ]
     if app is not None:
         configure.append(f"-DES_APP={app}")
+    if only:
+        configure.append(f"-DES_ONLY_KERNELS={','.join(only)}")
     log = folder / f"{board.name}.log"
     log.write_bytes(b"")
     for command in (configure, [cmake, "--build", str(work)]):

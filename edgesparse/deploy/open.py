@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgesparse.deploy.boards import Board, NativeRunner, list_boards
+from edgesparse.deploy.export import given_firmware
 from edgesparse.deploy.firmware import Firmware, ensure_firmware
 from edgesparse.deploy.native import NativeTarget
 from edgesparse.deploy.qemu import QemuTarget
 from edgesparse.deploy.target import Target
-from edgesparse.errors import DoesNotFitError
+from edgesparse.errors import DoesNotFitError, UsageError
 from edgesparse.image import Image
 
 __all__ = [
@@ -36,17 +38,27 @@ class Capacity:
     batch_bytes: int
 
 
-def capacity_of(board: Board, *, progress: Callable[[str], None] | None = None) -> Capacity:
+def capacity_of(
+    board: Board, *, firmware: Path | None = None, progress: Callable[[str], None] | None = None
+) -> Capacity:
     """Sizes of a board's memories; for one with firmware, as that firmware leaves them.
 
-    Raises MissingToolError and TargetError if there is no firmware and none can be built.
+    `firmware` is a file to use in place of the board's own.
+
+    Raises MissingToolError and TargetError if there is no firmware and none can be built, or the
+    one that was named does not serve; UsageError where one is named for a board without.
     """
     batch_bytes = 0 if board.memory.batch is None else board.memory.batch.bytes
     if isinstance(board.runner, NativeRunner):
+        if firmware is not None:
+            raise UsageError(f"board {board.name} has no firmware, {firmware} cannot be used")
         memory = board.memory
         return Capacity(None, memory.model.bytes, memory.ram.bytes, batch_bytes)
-    firmware = ensure_firmware(board, progress=progress)
-    return Capacity(firmware, firmware.model_bytes, firmware.arena_bytes, batch_bytes)
+    if firmware is not None:
+        used = given_firmware(firmware, board)
+    else:
+        used = ensure_firmware(board, progress=progress)
+    return Capacity(used, used.model_bytes, used.arena_bytes, batch_bytes)
 
 
 def _surely_fits(image: Image, board: Board) -> bool:

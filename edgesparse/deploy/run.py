@@ -31,13 +31,17 @@ DEFAULT_RUNS = 20
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run: `runs` None takes every input row but at most DEFAULT_RUNS."""
+    """How to run: `runs` None takes every input row but at most DEFAULT_RUNS.
+
+    `firmware` is a file to use in place of the board's own.
+    """
 
     board: str
     inputs: Path | None = None
     runs: int | None = None
     log: Path | None = None
     timeout_s: float = 60.0
+    firmware: Path | None = None
 
 
 def read_inputs(path: Path | None, *, bundled: bool) -> Inputs | None:
@@ -94,7 +98,7 @@ def deploy_model(
         check_golden(image.meta.outputs, inputs)
     runs, count = _row_count(inputs, options.runs)
     rows = rows_for(image.meta.inputs, inputs, range(count))
-    capacity = capacity_of(board, progress=notes.print)
+    capacity = capacity_of(board, firmware=options.firmware, progress=notes.print)
     check_fit(image, board, capacity)
     _check_batch(image, board, capacity, count)
     setup = Setup.prepare(

@@ -57,6 +57,19 @@ list(TRANSFORM shared_folders PREPEND "${boards_dir}/")
 target_include_directories(firmware PRIVATE "${boards_dir}" ${shared_folders})
 target_compile_definitions(firmware PRIVATE
     "ES_BOARD_NAME=\"${ES_BOARD}\"" "ES_BOARD_CPU=\"${cpu}\"" "ES_BOARD_ISA=ES_ISA_${isa}")
+if(ES_ONLY_KERNELS)
+    set(only_dir "${PROJECT_BINARY_DIR}/only")
+    execute_process(
+        COMMAND "${Python_EXECUTABLE}" -I "${PROJECT_SOURCE_DIR}/firmware/only_kernels.py" "${PROJECT_SOURCE_DIR}"
+            "${ES_ONLY_KERNELS}" "${only_dir}"
+        COMMAND_ERROR_IS_FATAL ANY)
+    # The rows change only with the tables, and then CMake has to run again.
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+        firmware/only_kernels.py cmsis_kernels/tables/kernels.def cmsis_kernels/tables/encodings.def
+        firmware/runtime/tables/ops.def)
+    set_source_files_properties(firmware/runtime/es_tables.c PROPERTIES COMPILE_DEFINITIONS
+        "ES_KERNEL_ROWS=\"${only_dir}/kernels.def\";ES_ENCODING_ROWS=\"${only_dir}/encodings.def\";ES_OP_ROWS=\"${only_dir}/ops.def\"")
+endif()
 separate_arguments(optimize NATIVE_COMMAND "${ES_OPTIMIZE}")
 target_compile_options(firmware PRIVATE ${board_flags} ${optimize} -ffunction-sections -fdata-sections)
 target_link_options(firmware PRIVATE

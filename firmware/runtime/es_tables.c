@@ -3,6 +3,13 @@
 #include "es_encodings.h"
 #include "es_kernels.h"
 
+/* All rows, unless the build chose some of them: see ES_ONLY_KERNELS in firmware.cmake. */
+#ifndef ES_KERNEL_ROWS
+#define ES_KERNEL_ROWS "kernels.def"
+#define ES_ENCODING_ROWS "encodings.def"
+#define ES_OP_ROWS "tables/ops.def"
+#endif
+
 static const es_kernel_t kernels[] = {
 #define ES_KERNEL(id_, op_, encoding_, isa_, name, doc)            \
     {                                                              \
@@ -13,7 +20,7 @@ static const es_kernel_t kernels[] = {
         .run = (es_any_fn_t *)es_##name,                           \
         .buffer_size = (es_any_fn_t *)es_##name##_get_buffer_size, \
     },
-#include "kernels.def"
+#include ES_KERNEL_ROWS
 #undef ES_KERNEL
 };
 
@@ -33,13 +40,13 @@ static uint64_t es_encoding_none_products(const uint8_t *weights, uint32_t rows,
 static const es_encoding_t encodings[] = {
 #define ES_ENCODING(id_, name, doc) \
     {.id = (id_), .check = es_encoding_##name##_check, .products = es_encoding_##name##_products},
-#include "encodings.def"
+#include ES_ENCODING_ROWS
 #undef ES_ENCODING
 };
 
 static const es_op_t *const ops[] = {
 #define ES_OP(id, name, tflite, params, doc) &es_op_##name,
-#include "tables/ops.def"
+#include ES_OP_ROWS
 #undef ES_OP
 };
 

@@ -1,0 +1,99 @@
+"""Firmware as a file of the user's: written whole or for one model, and used when it is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from edgesparse import native
+from edgesparse.deploy.boards import Board, find_board
+from edgesparse.deploy.firmware import (
+    Firmware,
+    build_firmware,
+    ensure_firmware,
+    read_firmware,
+    sources_build_id,
+)
+from edgesparse.errors import TargetError, UsageError
+from edgesparse.files import read_file, write_file
+from edgesparse.image import Image
+from edgesparse.pipeline import Recipe, prepare_image
+
+__all__ = ["export_firmware", "given_firmware", "kernels_of"]
+
+SCHEMA_VERSION = 1
+
+
+def kernels_of(image: Image) -> tuple[str, ...]:
+    """Names of the kernels that an image runs, in the order of kernels.def."""
+    ids = {node["kernel"] for node in image.nodes}
+    return tuple(name for name, row in native.table("kernel").items() if row.id in ids)
+
+
+def export_firmware(
+    board_name: str,
+    output: Path | None,
+    *,
+    only_ops: Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Write the firmware of a board into a file; return what it is, as a document.
+
+    Args:
+        board_name: a board that has firmware.
+        output: where to; None for ``<board>.elf`` in the working directory.
+        only_ops: a .tflite or .esm; the firmware gets only the operators and kernels that its image
+            uses, and refuses images with others.
+        progress: called with a line of text before something that takes seconds.
+
+    Raises:
+        MissingToolError: it has to be built, and the Arm compiler, CMake or Ninja is missing.
+        TargetError: it does not build.
+        UsageError: the board has no firmware, or a file cannot be read or written.
+    """
+    board = find_board(board_name)
+    if not board.has_firmware:
+        raise UsageError(f"board {board.name} has no firmware")
+    output = Path(f"{board.name}.elf") if output is None else output
+    if only_ops is None:
+        data = read_file(ensure_firmware(board, progress=progress).path)
+    else:
+        data = _build_for(board, prepare_image(only_ops, Recipe()), progress)
+    write_file(output, data)
+    firmware = read_firmware(output)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "board": board.name,
+        "output": str(output),
+        "build_id": firmware.build_id,
+        "flash_bytes": firmware.flash_bytes,
+        "ram_bytes": firmware.ram_bytes,
+        "kernels": list(firmware.kernels),
+    }
+
+
+def _build_for(board: Board, image: Image, progress: Callable[[str], None] | None) -> bytes:
+    if progress is not None:
+        progress(f"building the firmware of {board.name} for {image.meta.name}")
+    with TemporaryDirectory(prefix="edgesparse-") as folder:
+        return read_file(build_firmware(board, Path(folder), only=kernels_of(image)).path)
+
+
+def given_firmware(path: Path, board: Board) -> Firmware:
+    """The firmware in a file that somebody names, as export_firmware writes them.
+
+    Raises:
+        TargetError: it is no firmware, for another board, or not made from the sources at hand.
+    """
+    firmware = read_firmware(path)
+    memory = board.memory
+    arena_end = firmware.arena_base + firmware.arena_bytes
+    places = (firmware.model_base, firmware.model_bytes, arena_end)
+    if places != (memory.model.base, memory.model.bytes, memory.ram.end & ~15):
+        raise TargetError(f"{path} is firmware for another board than {board.name}")
+    if firmware.build_id not in (sources_build_id(), sources_build_id(firmware.kernels)):
+        hint = f"make it again: edgesparse firmware --board {board.name} -o {path}"
+        raise TargetError(f"{path} was built from other sources", hint=hint)
+    return firmware

@@ -1,0 +1,64 @@
+"""Writes the table rows of a firmware that has only some kernels.
+
+    python firmware/only_kernels.py ROOT KERNEL,KERNEL FOLDER
+
+FOLDER gets kernels.def, encodings.def and ops.def with the rows of these kernels and of the
+encodings and operators that they name. es_tables.c then takes no other function's address, and the
+linker drops what nobody refers to. The ids stay those of the full tables.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+# A string, the last cell of every row, may hold any sign.
+_ROW = re.compile(r'^ES_[A-Z]+\(([^"]*)"[^"]*"\)$', flags=re.MULTILINE)
+
+
+def rows(path: Path) -> list[tuple[list[str], str]]:
+    """The cells before the string of every row, and the row itself."""
+    found = _ROW.finditer(path.read_text(encoding="utf-8"))
+    return [([cell.strip() for cell in row[1].split(",")], row[0]) for row in found]
+
+
+def selected(root: Path, names: set[str]) -> dict[str, str]:
+    """The three files by name.  SystemExit where a name is no kernel."""
+    kernels = rows(root / "cmsis_kernels" / "tables" / "kernels.def")
+    unknown = names - {cells[4] for cells, _ in kernels}
+    if unknown:
+        raise SystemExit(f"error: not in kernels.def: {', '.join(sorted(unknown))}")
+    kernels = [(cells, row) for cells, row in kernels if cells[4] in names]
+    tables = {
+        "encodings.def": (
+            root / "cmsis_kernels" / "tables" / "encodings.def",
+            {"none"} | {cells[2] for cells, _ in kernels},
+        ),
+        "ops.def": (
+            root / "firmware" / "runtime" / "tables" / "ops.def",
+            {cells[1] for cells, _ in kernels},
+        ),
+    }
+    files = {"kernels.def": [row for _, row in kernels]}
+    for name, (path, wanted) in tables.items():
+        files[name] = [row for cells, row in rows(path) if cells[1] in wanted]
+    return {name: "\n".join(kept) + "\n" for name, kept in files.items()}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("root", type=Path)
+    parser.add_argument("kernels")
+    parser.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    for name, text in selected(arguments.root, set(arguments.kernels.split(","))).items():
+        path = arguments.folder / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
