@@ -78,6 +78,11 @@ firmware: setup ## Build the firmware of all boards, into build/firmware
 	@$(BIN)/python -c 'from edgesparse.deploy import boards, firmware; print(*(firmware.ensure_firmware(board).path \
 	    for board in boards.list_boards() if board.has_firmware), sep="\n")'
 
+.PHONY: wheel
+wheel: setup ## Build dist/*.whl, with the firmware of all boards
+	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-build-isolation --no-deps -w dist .
+	@ls dist/*.whl
+
 .PHONY: spec
 spec: setup ## Rewrite the tables of SPEC.md from the .def files
 	@$(BIN)/python host/spec_tables.py

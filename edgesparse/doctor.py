@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from rich import box
 from rich.table import Table
 
 from edgesparse import native, oracle
-from edgesparse.deploy.boards import Board
+from edgesparse.deploy.boards import Board, list_boards
+from edgesparse.deploy.firmware import firmware_at_hand, sources_build_id
 from edgesparse.errors import EdgesparseError, MissingToolError
 
 SCHEMA_VERSION = 1
@@ -22,18 +24,21 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked for.  found: its version, "" if it is missing.  package: who has it."""
+    """One thing looked for.
+
+    found: its version, "" if it is not there.  package: who has it, "" if nobody does.  needed:
+    false where all that is done with it can be done without.
+    """
 
     name: str
     found: str
     needed_for: str
     package: str
+    needed: bool = True
 
 
-_PROGRAMS = (
-    ("qemu-system-arm", "boards in QEMU", "qemu-system-arm"),
-    ("arm-none-eabi-gcc", "building firmware", "gcc-arm-none-eabi"),
-)
+# Debian's packages.
+_QEMU, _COMPILER, _NEWLIB = "qemu-system-arm", "gcc-arm-none-eabi", "libnewlib-arm-none-eabi"
 _PYTHON_PACKAGES = ("cmake", "ninja")
 
 
@@ -69,36 +74,50 @@ def _package(name: str) -> str:
         return ""
 
 
+def _missing_firmware() -> int:
+    """How many boards have firmware that is not built."""
+    build_id = sources_build_id()
+    boards = [board for board in list_boards() if board.has_firmware]
+    return sum(firmware_at_hand(board, build_id) is None for board in boards)
+
+
 def findings() -> list[Finding]:
     """Everything that edgesparse uses, in the order in which it is needed."""
     module = f"built from sources {native.build_id().hex()[:8]}"
+    reference = " ".join(oracle.wanted_packages())
+    use_oracle = "validate" if reference else "validate; none is released for this Python"
+    count = _missing_firmware()
+    use, build = "building firmware", count > 0
+    firmware = f"to be built for {count} boards" if build else "built for all boards"
     found = [
         Finding("python", platform.python_version(), "everything", "python3"),
         Finding("native module", module, "board 'native', conversion", "edgesparse"),
-        Finding("oracle", _oracle(), "validate", "tflite-runtime"),
+        Finding("oracle", _oracle(), use_oracle, reference, needed=bool(reference)),
+        Finding("qemu-system-arm", _first_line("qemu-system-arm"), "boards in QEMU", _QEMU),
+        Finding("firmware", firmware, "boards", "edgesparse"),
+        Finding("arm-none-eabi-gcc", _first_line("arm-none-eabi-gcc"), use, _COMPILER, build),
+        Finding("newlib", _newlib(), use, _NEWLIB, build),
     ]
-    found += [Finding(name, _first_line(name), use, apt) for name, use, apt in _PROGRAMS]
-    found.append(Finding("newlib", _newlib(), "building firmware", "libnewlib-arm-none-eabi"))
-    found += [Finding(name, _package(name), "building firmware", name) for name in _PYTHON_PACKAGES]
+    found += [Finding(name, _package(name), use, name, build) for name in _PYTHON_PACKAGES]
     return found
 
 
 def _remedy(missing: Sequence[Finding]) -> str:
-    apt = {package for _, _, package in _PROGRAMS} | {"libnewlib-arm-none-eabi"}
+    apt = (_QEMU, _COMPILER, _NEWLIB)
     system = [finding.package for finding in missing if finding.package in apt]
-    python = [finding.package for finding in missing if finding.package not in apt]
+    python = [name for each in missing if each.package not in apt for name in each.package.split()]
     commands = []
     if system:
         commands.append(f"sudo apt-get install -y --no-install-recommends {' '.join(system)}")
     if python:
-        commands.append(f"pip install {' '.join(python)}")
+        commands.append(f"pip install {shlex.join(python)}")
     return " && ".join(commands)
 
 
 def diagnose() -> dict[str, Any]:
     """The findings as a document; `remedy` is one command line, "" if nothing is missing."""
     found = findings()
-    missing = [finding for finding in found if not finding.found]
+    missing = [finding for finding in found if finding.needed and not finding.found]
     return {
         "schema_version": SCHEMA_VERSION,
         "findings": [asdict(finding) for finding in found],
@@ -113,7 +132,8 @@ def render_diagnosis(document: dict[str, Any]) -> Table:
     for name in ("what", "found", "needed for"):
         table.add_column(name, overflow="fold")
     for finding in document["findings"]:
-        table.add_row(finding["name"], finding["found"] or "[red]missing", finding["needed_for"])
+        absent = "[red]missing" if finding["needed"] else "[dim]none"
+        table.add_row(finding["name"], finding["found"] or absent, finding["needed_for"])
     return table
 
 

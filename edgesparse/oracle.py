@@ -2,15 +2,18 @@
 
 tflite-runtime 2.14 (numpy < 2) or ai-edge-litert below 1.4 (same interface); both give the same
 values with OpResolverType.BUILTIN_REF.  From 1.4 on ai-edge-litert rounds the rescaling of
-FULLY_CONNECTED once instead of twice and is refused.  Neither is needed to make or run an image, so
-they are imported on first use.
+FULLY_CONNECTED once instead of twice and is refused.  Python 3.13 has neither; there tflite-micro
+serves, again with the same values.  None is needed to make or run an image, so they are imported on
+first use.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import platform
 import re
+import shlex
 import struct
 import sys
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tflite
 
-from edgesparse.errors import MissingToolError, ModelError, UsageError
+from edgesparse.errors import MissingToolError, ModelError, TargetError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,16 +31,13 @@ if TYPE_CHECKING:
 
     from edgesparse.model import Model
 
-_INSTALL = (
-    "pip install 'tflite-runtime==2.14.0' 'numpy<2'"  # has no wheels for later Pythons
-    if sys.version_info < (3, 12)
-    else "pip install 'ai-edge-litert==1.2.0'"
-)
 _CANDIDATES = (
     ("tflite-runtime", "tflite_runtime.interpreter"),
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
+    ("tflite-micro", "edgesparse.oracle_micro"),
 )
 _FIRST_SINGLE_ROUNDING = (1, 4)
+_REFERENCE = "reference interpreter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class _Runtime:
 def oracle_name() -> str:
     """Return the reference's package and version, such as "tflite-runtime 2.14.0".
 
-    Raises MissingToolError where none is installed that can serve.
+    Raises MissingToolError where none is installed that can serve, TargetError where there is none
+    for this Python.
     """
     runtime = _runtime()
     return f"{runtime.package} {runtime.version}"
@@ -108,7 +109,25 @@ def _runtime() -> _Runtime:
             refused = f" ({package} {version} rounds differently)"
             continue
         return _Runtime(package, version, module)
-    raise MissingToolError(f"the reference interpreter{refused}", _INSTALL)
+    wanted = wanted_packages()
+    if not wanted:
+        hint = "validate on another computer; everything else works without it"
+        raise TargetError(f"no {_REFERENCE}{refused} is released for this Python", hint=hint)
+    raise MissingToolError(f"the {_REFERENCE}{refused}", f"pip install {shlex.join(wanted)}")
+
+
+def wanted_packages() -> tuple[str, ...]:
+    """What pip has to install for a reference on this Python; empty if none is released for it.
+
+    pyproject.toml asks for the same.
+    """
+    if sys.version_info < (3, 12):
+        return ("tflite-runtime==2.14.0", "numpy<2")
+    if sys.version_info < (3, 13):
+        return ("ai-edge-litert==1.2.0",)
+    if platform.machine() == "x86_64":
+        return ("tflite-micro==0.dev20261023182759",)
+    return ()
 
 
 def _feeds(model: Model, rows: NDArray[Any] | Sequence[NDArray[Any]]) -> list[NDArray[Any]]:

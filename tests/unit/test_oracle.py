@@ -1,12 +1,14 @@
 import importlib
 import importlib.metadata
+import platform
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from edgesparse import oracle
-from edgesparse.errors import MissingToolError, ModelError, UsageError
+from edgesparse import doctor, oracle
+from edgesparse.errors import MissingToolError, ModelError, TargetError, UsageError
 from edgesparse.model import load_model, parse_model, with_weights
 from edgesparse.ops import activation_range
 from tests.tflite_builder import Builder
@@ -166,7 +168,42 @@ def pretend(monkeypatch, **versions):
 
 
 def test_name_of_the_installed_interpreter():
-    assert oracle.oracle_name() in ("tflite-runtime 2.14.0", "ai-edge-litert 1.2.0")
+    assert oracle.oracle_name().replace(" ", "==") == oracle.wanted_packages()[0]
+
+
+def test_the_package_depends_on_what_is_wanted():
+    requires = importlib.metadata.requires("edgesparse")
+    assert requires is not None
+    names = {text.partition(";")[0].strip() for text in requires}
+    assert set(oracle.wanted_packages()) <= names
+
+
+@pytest.mark.parametrize(
+    ("python", "machine", "package"),
+    [
+        ((3, 10), "aarch64", "tflite-runtime==2.14.0"),
+        ((3, 12), "aarch64", "ai-edge-litert==1.2.0"),
+        ((3, 13), "x86_64", "tflite-micro==0.dev20261023182759"),
+    ],
+)
+def test_each_python_has_its_oracle(monkeypatch, python, machine, package):
+    monkeypatch.setattr(sys, "version_info", python)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert oracle.wanted_packages()[0] == package
+
+
+def test_where_no_oracle_is_released_nothing_is_to_be_installed(monkeypatch):
+    pretend(monkeypatch)
+    monkeypatch.setattr(sys, "version_info", (3, 13))
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    with pytest.raises(TargetError, match="is released for this Python") as caught:
+        oracle.oracle_name()
+    assert not isinstance(caught.value, MissingToolError)
+    document = doctor.diagnose()
+    (finding,) = (each for each in document["findings"] if each["name"] == "oracle")
+    assert (finding["found"], finding["needed"]) == ("", False)
+    assert "oracle" not in document["missing"]
+    assert "pip install tflite" not in document["remedy"]
 
 
 def test_tflite_runtime_comes_first(monkeypatch):
