@@ -78,6 +78,10 @@ firmware: setup ## Build the firmware of all boards, into build/firmware
 	@$(BIN)/python -c 'from edgesparse.deploy import boards, firmware; print(*(firmware.ensure_firmware(board).path \
 	    for board in boards.list_boards() if board.has_firmware), sep="\n")'
 
+.PHONY: size
+size: setup ## Show the firmware's size by part, and rewrite it in README.md
+	@$(BIN)/python host/size_report.py
+
 .PHONY: wheel
 wheel: setup ## Build dist/*.whl, with the firmware of all boards
 	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-build-isolation --no-deps -w dist .

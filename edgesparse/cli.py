@@ -242,7 +242,7 @@ def replay(
     log: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run's log.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Tell a run again from the bytes received: rewrite run.jsonl and summary.json, show the table."""
+    """Tell a run again from the bytes received: show it, rewrite run.jsonl and summary.json."""
     from edgesparse.report import show_table
     from edgesparse.telemetry.log import replay as replay_log
 

@@ -2,16 +2,15 @@
 
 tflite-runtime 2.14 (numpy < 2) or ai-edge-litert below 1.4 (same interface); both give the same
 values with OpResolverType.BUILTIN_REF.  From 1.4 on ai-edge-litert rounds the rescaling of
-FULLY_CONNECTED once instead of twice and is refused.  Python 3.13 has neither; there tflite-micro
-serves, again with the same values.  None is needed to make or run an image, so they are imported on
-first use.
+FULLY_CONNECTED once instead of twice and is refused; tflite-micro is not asked, since it multiplies
+the scales of FULLY_CONNECTED in double precision.  So there is none for Python 3.13.  Neither is
+needed to make or run an image, so they are imported on first use.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import platform
 import re
 import shlex
 import struct
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 _CANDIDATES = (
     ("tflite-runtime", "tflite_runtime.interpreter"),
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
-    ("tflite-micro", "edgesparse.oracle_micro"),
 )
 _FIRST_SINGLE_ROUNDING = (1, 4)
 _REFERENCE = "reference interpreter"
@@ -111,7 +109,7 @@ def _runtime() -> _Runtime:
         return _Runtime(package, version, module)
     wanted = wanted_packages()
     if not wanted:
-        hint = "validate on another computer; everything else works without it"
+        hint = "validate needs Python 3.10, 3.11 or 3.12; everything else works without it"
         raise TargetError(f"no {_REFERENCE}{refused} is released for this Python", hint=hint)
     raise MissingToolError(f"the {_REFERENCE}{refused}", f"pip install {shlex.join(wanted)}")
 
@@ -125,8 +123,6 @@ def wanted_packages() -> tuple[str, ...]:
         return ("tflite-runtime==2.14.0", "numpy<2")
     if sys.version_info < (3, 13):
         return ("ai-edge-litert==1.2.0",)
-    if platform.machine() == "x86_64":
-        return ("tflite-micro==0.dev20261023182759",)
     return ()
 
 

@@ -7,7 +7,7 @@ a firmware is stale.
     python firmware/build_id.py ROOT                     prints it, 32 hex digits
     python firmware/build_id.py ROOT --output FILE.c     writes the C source, if it differs
 
-`--only KERNEL,KERNEL` is for firmware that has only these kernels (only_kernels.py): the id differs.
+`--only KERNEL,KERNEL` is for firmware that has only these kernels (only_kernels.py).
 """
 
 import argparse
@@ -29,7 +29,7 @@ def source_files(root: Path) -> list[str]:
 
 
 def build_id(root: Path, only: str = "") -> bytes:
-    """Digest of path, length and bytes of each file, in order; then of the kernels chosen, if any."""
+    """Digest of path, length and bytes of each file, in order, and of the kernels chosen."""
     digest = hashlib.sha256()
     for name in source_files(root):
         data = (root / name).read_bytes()

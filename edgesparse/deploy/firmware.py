@@ -169,7 +169,7 @@ def ensure_firmware(board: Board, *, progress: Callable[[str], None] | None = No
 
 
 def firmware_at_hand(board: Board, build_id: str) -> Firmware | None:
-    """The firmware of `board` with this build id that need not be built: carried, or built before."""
+    """The firmware of `board` with this build id, carried or built before; None without."""
     name = f"{board.name}.elf"
     carried = Path(__file__).resolve().parents[1] / "_firmware"
     return _fresh(carried / name, build_id) or _fresh(_build_folder(build_id) / name, build_id)

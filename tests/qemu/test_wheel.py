@@ -58,10 +58,11 @@ class User:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         programs = self.folder / "programs"
         programs.mkdir(exist_ok=True)
-        qemu = shutil.which("qemu-system-arm")
-        assert qemu is not None
-        if not (programs / "qemu-system-arm").exists():
-            (programs / "qemu-system-arm").symlink_to(qemu)
+        for name in ("qemu-system-arm", "sh"):
+            path = shutil.which(name)
+            assert path is not None
+            if not (programs / name).exists():
+                (programs / name).symlink_to(path)
         work = self.folder / "work"
         work.mkdir(exist_ok=True)
         return subprocess.run(
