@@ -24,7 +24,7 @@ LOAD a.obj
  *(.vectors)
  .vectors       0x0000000000000000       0x40 CMakeFiles/firmware.dir/firmware/boards/startup.c.obj
  .text.es_long_name_of_a_kernel
-                0x0000000000000040      0x100 CMakeFiles/firmware.dir/cmsis_kernels/src/add/es_add_s8.c.obj
+                0x0000000000000040      0x100 firmware.dir/cmsis_kernels/src/add/es_add_s8.c.obj
                 0x0000000000000040                es_long_name_of_a_kernel
  .text          0x0000000000000140       0x20 /usr/lib/arm-none-eabi/lib/libc.a(lib_a-memcpy.o)
  *fill*         0x0000000000000160       0x10
