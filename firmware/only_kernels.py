@@ -21,27 +21,27 @@ def rows(path: Path) -> list[tuple[list[str], str]]:
     return [([cell.strip() for cell in row[1].split(",")], row[0]) for row in found]
 
 
+def choose(path: Path, cell: int, wanted: set[str]) -> list[tuple[list[str], str]]:
+    """The rows whose cell is one of `wanted`.  SystemExit where one of these has no row."""
+    found = [(cells, row) for cells, row in rows(path) if cells[cell] in wanted]
+    missing = wanted - {cells[cell] for cells, _ in found}
+    if missing:
+        raise SystemExit(f"error: not in {path.name}: {', '.join(sorted(missing))}")
+    return found
+
+
 def selected(root: Path, names: set[str]) -> dict[str, str]:
     """The three files by name.  SystemExit where a name is no kernel."""
-    kernels = rows(root / "cmsis_kernels" / "tables" / "kernels.def")
-    unknown = names - {cells[4] for cells, _ in kernels}
-    if unknown:
-        raise SystemExit(f"error: not in kernels.def: {', '.join(sorted(unknown))}")
-    kernels = [(cells, row) for cells, row in kernels if cells[4] in names]
-    tables = {
-        "encodings.def": (
-            root / "cmsis_kernels" / "tables" / "encodings.def",
-            {"none"} | {cells[2] for cells, _ in kernels},
-        ),
-        "ops.def": (
-            root / "firmware" / "runtime" / "tables" / "ops.def",
-            {cells[1] for cells, _ in kernels},
-        ),
+    tables = root / "cmsis_kernels" / "tables"
+    kernels = choose(tables / "kernels.def", 4, names)
+    encodings = {"none"} | {cells[2] for cells, _ in kernels}
+    ops = {cells[1] for cells, _ in kernels}
+    files = {
+        "kernels.def": kernels,
+        "encodings.def": choose(tables / "encodings.def", 1, encodings),
+        "ops.def": choose(root / "firmware" / "runtime" / "tables" / "ops.def", 1, ops),
     }
-    files = {"kernels.def": [row for _, row in kernels]}
-    for name, (path, wanted) in tables.items():
-        files[name] = [row for cells, row in rows(path) if cells[1] in wanted]
-    return {name: "\n".join(kept) + "\n" for name, kept in files.items()}
+    return {name: "".join(f"{row}\n" for _, row in chosen) for name, chosen in files.items()}
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edgesparse import doctor, oracle
+from edgesparse import oracle
 from edgesparse.errors import MissingToolError, ModelError, TargetError, UsageError
 from edgesparse.model import load_model, parse_model, with_weights
 from edgesparse.ops import activation_range
@@ -197,11 +197,6 @@ def test_where_no_oracle_is_released_nothing_is_to_be_installed(monkeypatch):
     with pytest.raises(TargetError, match="is released for this Python") as caught:
         oracle.oracle_name()
     assert not isinstance(caught.value, MissingToolError)
-    document = doctor.diagnose()
-    (finding,) = (each for each in document["findings"] if each["name"] == "oracle")
-    assert (finding["found"], finding["needed"]) == ("", False)
-    assert "oracle" not in document["missing"]
-    assert "pip install tflite" not in document["remedy"]
 
 
 def test_tflite_runtime_comes_first(monkeypatch):
