@@ -280,8 +280,8 @@ def firmware(
     if as_json:
         _print_json(document)
     else:
-        size, count = document["flash_bytes"], len(document["kernels"])
-        typer.echo(f"wrote {document['output']} ({size:,} bytes of flash, {count} kernels)")
+        size, kernels = document["flash_bytes"], ", ".join(document["kernels"])
+        typer.echo(f"wrote {document['output']}: {size:,} bytes of flash; kernels {kernels}")
 
 
 @app.command()

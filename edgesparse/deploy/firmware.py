@@ -201,11 +201,10 @@ def build_firmware(
         f"-DCMAKE_MAKE_PROGRAM={ninja}",
         f"-DPython_EXECUTABLE={sys.executable}",
         f"-DES_BOARD={board.name}",
+        f"-DES_ONLY_KERNELS={','.join(only)}",
     ]
     if app is not None:
         configure.append(f"-DES_APP={app}")
-    if only:
-        configure.append(f"-DES_ONLY_KERNELS={','.join(only)}")
     log = folder / f"{board.name}.log"
     log.write_bytes(b"")
     for command in (configure, [cmake, "--build", str(work)]):

@@ -116,8 +116,8 @@ def test_verb_writes_the_whole_firmware(
     assert Path(document["output"]).read_bytes() == whole.path.read_bytes()
     assert document["kernels"] == list(whole.kernels)
     code, out, _ = run(capsys, "firmware", "-o", "x.elf")
-    size, count = f"{whole.flash_bytes:,}", len(whole.kernels)
-    assert (code, out) == (0, f"wrote x.elf ({size} bytes of flash, {count} kernels)\n")
+    size, kernels = f"{whole.flash_bytes:,}", ", ".join(whole.kernels)
+    assert (code, out) == (0, f"wrote x.elf: {size} bytes of flash; kernels {kernels}\n")
     assert export.given_firmware(Path("x.elf"), find_board("qemu")).build_id == whole.build_id
 
 
