@@ -45,3 +45,23 @@ def pool(*, inputs: int) -> int:
 def softmax(elements: int) -> int:
     """Two exponentials an element."""
     return 300 * elements
+
+
+def max_pool(*, taps: int) -> int:
+    """Every tap of every output, compared with the greatest so far."""
+    return 8 * taps
+
+
+def move(*, runs: int, bytes_moved: int) -> int:
+    """Runs of neighbouring bytes, a word at a time."""
+    return 20 * runs + 2 * bytes_moved
+
+
+def mean(*, inputs: int, outputs: int) -> int:
+    """Every input read once, every output rescaled."""
+    return 6 * inputs + 60 * outputs
+
+
+def transpose_conv(*, outputs: int, products: int) -> int:
+    """Every product by itself, every output rescaled."""
+    return 60 * outputs + 6 * products
