@@ -33,7 +33,8 @@ SOFTMAX_INTEGER_BITS = 5
 class Rescale:
     """A real factor as ``multiplier * 2**(shift - 31)``.
 
-    The multiplier is 0 or in 2**30 ... 2**31 - 1 (a MEAN's may be less); the shift is in -31 ... 30.
+    The multiplier is 0 or in 2**30 ... 2**31 - 1, in a MEAN perhaps less; the shift is in
+    -31 ... 30.
     """
 
     multiplier: int

@@ -24,8 +24,9 @@ def _reader(model: Model, pad: Node) -> Node | None:
     if result in model.outputs or len(readers) != 1 or readers[0].inputs[0] != result:
         return None
     options = readers[0].options
-    is_valid = isinstance(options, Conv2DOptions | DepthwiseConv2DOptions)
-    return readers[0] if is_valid and options.padding == "VALID" else None
+    if not isinstance(options, Conv2DOptions | DepthwiseConv2DOptions):
+        return None
+    return readers[0] if options.padding == "VALID" else None
 
 
 def _fits(model: Model, pad: Node, reader: Node) -> bool:

@@ -290,7 +290,9 @@ class StridedSliceOptions(Op):
         if self.ellipsis_mask.bit_count() > 1:
             return ["more than one ellipsis is not supported"]
         strides = integers(model.tensors[node.inputs[3]])
-        if 0 in strides or any(s < 0 and self.shrink_axis_mask >> i & 1 for i, s in enumerate(strides)):
+        if 0 in strides or any(
+            s < 0 and self.shrink_axis_mask >> i & 1 for i, s in enumerate(strides)
+        ):
             return [f"strides {strides} are not supported"]
         taken = self.slices(model, node)
         if taken is None or len(taken) > MAX_SLICED_RANK:

@@ -1,4 +1,7 @@
-"""TRANSPOSE_CONV.  Weights are [O, H, W, I].  Source: transpose_conv.cc in tensorflow/lite/kernels."""
+"""TRANSPOSE_CONV; weights are [O, H, W, I].
+
+Source: transpose_conv.cc in tensorflow/lite/kernels.
+"""
 
 from __future__ import annotations
 

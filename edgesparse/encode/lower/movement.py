@@ -179,7 +179,9 @@ def transpose(model: Model, node: Node) -> list[Candidate]:
     return _candidate([_Move([_Loop(*step) for step in steps])], node.inputs[:1])
 
 
-def nearest(out_size: int, in_size: int, options: ResizeNearestNeighborOptions) -> NDArray[np.int64]:
+def nearest(
+    out_size: int, in_size: int, options: ResizeNearestNeighborOptions
+) -> NDArray[np.int64]:
     """The input index of each output index, in float32 as the reference computes it."""
     corners = options.align_corners and out_size > 1
     ends = (in_size - 1, out_size - 1) if corners else (in_size, out_size)
@@ -188,7 +190,7 @@ def nearest(out_size: int, in_size: int, options: ResizeNearestNeighborOptions) 
     place = (np.arange(out_size).astype(np.float32) + offset) * scale
     # Halves go up, as they do away from zero: no place is negative.
     index = np.floor(place.astype(np.float64) + 0.5) if options.align_corners else np.floor(place)
-    return np.minimum(index.astype(np.int64), in_size - 1)
+    return np.asarray(np.minimum(index.astype(np.int64), in_size - 1), np.int64)
 
 
 def resize_nearest_neighbor(model: Model, node: Node) -> list[Candidate]:

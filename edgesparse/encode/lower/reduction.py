@@ -35,7 +35,7 @@ def mean(model: Model, node: Node) -> list[Candidate]:
     in_scale, in_zero_point = source.affine()
     out_scale, out_zero_point = result.affine()
     rescale = quantize.mean_rescale(in_scale, out_scale, math.prod(reduced))
-    params = {
+    params: dict[str, int | tuple[int, ...]] = {
         "kept": tuple(kept),
         "reduced": tuple(reduced),
         "in_zero_point": in_zero_point,
