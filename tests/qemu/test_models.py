@@ -17,7 +17,7 @@ from edgesparse.pipeline import Recipe, convert_model, thin
 from edgesparse.validate import validate_model
 from tests.devices import run_rows
 
-ROWS_IN_QEMU = {"resnet_large_cifar10": 3}
+ROWS_IN_QEMU = {"resnet_large_cifar10": 3, "mcunet_person_det": 3}
 MODELS = [
     "hello_world",
     "micro_speech",
@@ -27,6 +27,7 @@ MODELS = [
     "person_detect",
     "resnet8_cifar10",
     "resnet_large_cifar10",
+    "mcunet_person_det",
 ]
 
 

@@ -48,7 +48,8 @@ void es_max_pool_2d_s8(const es_pool_params_t *params, const int8_t *input, int8
         for (int32_t oy = 0; oy < params->out_h; oy++) {
             const span_t rows = span_of(oy * params->stride_h - params->pad_top, params->kernel_h, params->in_h);
             for (int32_t ox = 0; ox < params->out_w; ox++) {
-                const span_t columns = span_of(ox * params->stride_w - params->pad_left, params->kernel_w, params->in_w);
+                const span_t columns =
+                    span_of(ox * params->stride_w - params->pad_left, params->kernel_w, params->in_w);
                 pool(params, input, rows, columns, output);
                 output += params->channels;
             }

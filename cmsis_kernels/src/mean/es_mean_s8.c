@@ -33,8 +33,8 @@ void es_mean_s8(const es_mean_params_t *params, const int8_t *input, int8_t *out
             for (int32_t c = 0; c < kept[2]; c++) {
                 const int8_t *const first = input + a * pitch0 + b * pitch1 + c * reduced[2];
                 const int32_t sum = sum_of(params, first, step0, step1) - zeros;
-                const int64_t mean = (int64_t)es_scale_exact(sum, params->multiplier, -params->shift) +
-                                     params->out_zero_point;
+                const int64_t mean =
+                    (int64_t)es_scale_exact(sum, params->multiplier, -params->shift) + params->out_zero_point;
                 *output++ = (int8_t)(mean < -128 ? -128 : mean > 127 ? 127 : mean);
             }
         }

@@ -29,9 +29,8 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
     const es_tensor_t *out = es_node_output(model, node, 0);
     if (!es_between(p->batches, 1, ES_MAX_EXTENT) || !es_between(p->in_h, 1, ES_MAX_EXTENT) ||
         !es_between(p->in_w, 1, ES_MAX_EXTENT) || !es_between(p->out_h, 1, ES_MAX_EXTENT) ||
-        !es_between(p->out_w, 1, ES_MAX_EXTENT) || !es_between(p->channels, 1, ES_MAX_DIM) ||
-        in->bytes > INT32_MAX || out->bytes > INT32_MAX ||
-        !es_shape_is_nhwc(in, p->batches, p->in_h, p->in_w, p->channels) ||
+        !es_between(p->out_w, 1, ES_MAX_EXTENT) || !es_between(p->channels, 1, ES_MAX_DIM) || in->bytes > INT32_MAX ||
+        out->bytes > INT32_MAX || !es_shape_is_nhwc(in, p->batches, p->in_h, p->in_w, p->channels) ||
         !es_shape_is_nhwc(out, p->batches, p->out_h, p->out_w, p->channels)) {
         return ES_STATUS_bad_params;
     }
