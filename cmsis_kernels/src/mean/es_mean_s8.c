@@ -6,15 +6,26 @@ uint32_t es_mean_s8_get_buffer_size(const es_mean_params_t *params) {
     return 0;
 }
 
+static int32_t sum_of_run(const int8_t *from, int32_t count, int32_t step) {
+    int32_t sum = 0;
+    for (int32_t i = 0; i < count; i++) {
+        sum += from[i * step];
+    }
+    return sum;
+}
+
 /* Sum over the reduced dimensions, from their first element on. */
 static int32_t sum_of(const es_mean_params_t *params, const int8_t *first, int32_t step0, int32_t step1) {
+    const int32_t *const reduced = params->reduced;
     int32_t sum = 0;
-    for (int32_t a = 0; a < params->reduced[0]; a++) {
-        for (int32_t b = 0; b < params->reduced[1]; b++) {
-            const int8_t *const from = first + a * step0 + b * step1;
-            for (int32_t c = 0; c < params->reduced[2]; c++) {
-                sum += from[c];
-            }
+    for (int32_t a = 0; a < reduced[0]; a++) {
+        const int8_t *const from = first + a * step0;
+        if (reduced[2] == 1) {
+            sum += sum_of_run(from, reduced[1], step1);
+            continue;
+        }
+        for (int32_t b = 0; b < reduced[1]; b++) {
+            sum += sum_of_run(from + b * step1, reduced[2], 1);
         }
     }
     return sum;

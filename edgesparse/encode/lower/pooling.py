@@ -33,6 +33,7 @@ def average_pool_2d(model: Model, node: Node) -> list[Candidate]:
 def max_pool_2d(model: Model, node: Node) -> list[Candidate]:
     """MAX_POOL_2D; the padding is left out."""
     params = _params(model, node)
-    taps = params["kernel_h"] * params["kernel_w"]
-    price = cost.max_pool(taps=taps * model.tensors[node.outputs[0]].elements)
+    outputs = model.tensors[node.outputs[0]].elements
+    taps = outputs * params["kernel_h"] * params["kernel_w"]
+    price = cost.max_pool(taps=taps, outputs=outputs, words=params["channels"] % 4 == 0)
     return [Candidate("max_pool_2d_s8", params, price)]

@@ -12,7 +12,7 @@ from edgesparse.ops import MeanOptions
 
 
 def _alternating(shape: tuple[int, ...], axes: set[int]) -> tuple[list[int], list[int]]:
-    """The shape as kept, reduced, kept, reduced, ...: neighbours of a kind are one."""
+    """The shape as kept, reduced, kept, reduced, ...: neighbours of a kind are one, ones in front."""
     kept, reduced = [1], [1]
     for axis, side in enumerate(shape):
         if axis in axes:
@@ -23,7 +23,7 @@ def _alternating(shape: tuple[int, ...], axes: set[int]) -> tuple[list[int], lis
             kept.append(side)
             reduced.append(1)
     fill = [1] * (3 - len(kept))
-    return kept + fill, reduced + fill
+    return fill + kept, fill + reduced
 
 
 def mean(model: Model, node: Node) -> list[Candidate]:
