@@ -12,7 +12,10 @@ from edgesparse.ops import MeanOptions
 
 
 def _alternating(shape: tuple[int, ...], axes: set[int]) -> tuple[list[int], list[int]]:
-    """The shape as kept, reduced, kept, reduced, ...: neighbours of a kind are one, ones in front."""
+    """The shape as kept, reduced, kept, reduced, ...: neighbours of a kind are one.
+
+    Ones fill up to three of each, in front.
+    """
     kept, reduced = [1], [1]
     for axis, side in enumerate(shape):
         if axis in axes:
