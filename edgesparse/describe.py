@@ -45,7 +45,9 @@ def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
         macs=ops.macs(model, node),
         weights=weights,
         weight_zeros=zeros,
-        activations=sum(model.tensors[i].elements for i in node.outputs),
+        activations=0
+        if node.index in encoded.folded
+        else sum(model.tensors[i].elements for i in node.outputs),
         dense_bytes=weights,
         encoded_bytes=0 if row is None else len(row.choice.weights),
         **(_same_as(encoded, node) if renames else {}),

@@ -105,6 +105,7 @@ def _params(node: EncodedNode, data: _DataSection) -> bytes:
         values["weights_off"] = data.add(node.choice.weights)
         values["weights_bytes"] = len(node.choice.weights)
         values["channels_off"] = data.add(node.choice.channels)
+    values |= {name: data.add(piece) for name, piece in node.choice.tables.items()}
     return layout.pack(**values)
 
 

@@ -33,7 +33,8 @@ SOFTMAX_INTEGER_BITS = 5
 class Rescale:
     """A real factor as ``multiplier * 2**(shift - 31)``.
 
-    The multiplier is 0 or in 2**30 ... 2**31 - 1; the shift is in -31 ... 30.
+    The multiplier is 0 or in 2**30 ... 2**31 - 1, in a MEAN perhaps less; the shift is in
+    -31 ... 30.
     """
 
     multiplier: int
@@ -113,6 +114,18 @@ def fully_connected_multiplier(
     """
     product = float(np.float32(input_scale) * np.float32(weight_scale))
     return _rescale(product / output_scale)
+
+
+def mean_rescale(input_scale: float, output_scale: float, count: int) -> Rescale:
+    """Return the rescaling of the sum in an int8 MEAN of `count` elements.
+
+    The factor of the scales is rounded to a multiplier first; the division by count then truncates
+    that, with as many more bits as count has but no shift beyond -31, and so leaves it below 2**31.
+    Source: PrepareMeanOrSum in reduce.cc and QuantizedMeanOrSum in reference/reduce.h.
+    """
+    multiplier, shift = quantize_multiplier(input_scale / output_scale)
+    bits = min(count.bit_length() - 1, 32, 31 + shift)
+    return Rescale((multiplier << bits) // count, shift - bits)
 
 
 def add_real_multipliers(

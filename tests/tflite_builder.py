@@ -232,8 +232,9 @@ class Builder:
         self.op("ADD", [first, second], [y], "AddOptions", **fields)
         return y
 
-    def average_pool_2d(
+    def pool_2d(
         self,
+        name: str,
         x: int,
         window: Pair,
         *,
@@ -243,16 +244,24 @@ class Builder:
         scale: float | None = None,
         zero_point: int | None = None,
     ) -> int:
-        """Add an AVERAGE_POOL_2D, quantised as its input if nothing else is given."""
+        """Add an AVERAGE_POOL_2D or MAX_POOL_2D, quantised as its input if nothing is given."""
         shape = self._window_shape(x, window, stride, (1, 1), padding, self.tensors[x].shape[3])
         y = self._like(x, shape, scale, zero_point)
         self.op(
-            "AVERAGE_POOL_2D", [x], [y], "Pool2DOptions",
+            name, [x], [y], "Pool2DOptions",
             Padding=getattr(tflite.Padding, padding), StrideH=stride[0], StrideW=stride[1],
             FilterHeight=window[0], FilterWidth=window[1],
             FusedActivationFunction=_activation(activation),
         )  # fmt: skip
         return y
+
+    def average_pool_2d(self, x: int, window: Pair, **options: Any) -> int:
+        """Add an AVERAGE_POOL_2D with the options of pool_2d."""
+        return self.pool_2d("AVERAGE_POOL_2D", x, window, **options)
+
+    def max_pool_2d(self, x: int, window: Pair, **options: Any) -> int:
+        """Add a MAX_POOL_2D with the options of pool_2d."""
+        return self.pool_2d("MAX_POOL_2D", x, window, **options)
 
     def reshape(
         self,
@@ -269,6 +278,143 @@ class Builder:
             self.op("RESHAPE", [x, self.constant(np.array(shape, np.int32))], [y])
         else:
             self.op("RESHAPE", [x], [y], "ReshapeOptions", NewShape=list(shape))
+        return y
+
+    def squeeze(self, x: int, dims: Sequence[int], *, recorded_shape: Shape | None = None) -> int:
+        """Add a SQUEEZE of the named dimensions, or without any of all that are 1."""
+        source = self.tensors[x].shape
+        gone = [axis % len(source) for axis in dims] or [i for i, n in enumerate(source) if n == 1]
+        shape = [side for axis, side in enumerate(source) if axis not in gone]
+        y = self._like(x, recorded_shape or shape, None, None)
+        self.op("SQUEEZE", [x], [y], "SqueezeOptions", SqueezeDims=list(dims))
+        return y
+
+    def expand_dims(self, x: int, axis: int) -> int:
+        """Add an EXPAND_DIMS."""
+        shape = list(self.tensors[x].shape)
+        shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, 1)
+        y = self._like(x, shape, None, None)
+        self.op("EXPAND_DIMS", [x, self.constant(np.array(axis, np.int32))], [y])
+        return y
+
+    def pad(
+        self,
+        x: int,
+        paddings: Sequence[Pair],
+        *,
+        value: int | None = None,
+        recorded_shape: Shape | None = None,
+    ) -> int:
+        """Add a PAD, or with a value (a code) a PADV2."""
+        source = self.tensors[x]
+        sides = zip(source.shape, paddings, strict=True)
+        shape = [side + before + after for side, (before, after) in sides]
+        y = self._like(x, recorded_shape or shape, None, None)
+        amounts = self.constant(np.array(paddings, np.int32))
+        if value is None:
+            self.op("PAD", [x, amounts], [y])
+        else:
+            codes = np.array(value, np.int8)
+            constant = self.constant(codes, source.scales, zero_points=source.zero_points)
+            self.op("PADV2", [x, amounts, constant], [y])
+        return y
+
+    def concatenation(
+        self, xs: Sequence[int], axis: int, *, activation: str = "NONE", scale: float | None = None
+    ) -> int:
+        """Add a CONCATENATION, quantised as its first input."""
+        shape = list(self.tensors[xs[0]].shape)
+        shape[axis] = sum(self.tensors[x].shape[axis] for x in xs)
+        y = self._like(xs[0], shape, scale, None)
+        fields = {"Axis": axis, "FusedActivationFunction": _activation(activation)}
+        self.op("CONCATENATION", xs, [y], "ConcatenationOptions", **fields)
+        return y
+
+    def split(self, x: int, axis: int, parts: int | Sequence[int]) -> list[int]:
+        """Add a SPLIT into a number of parts, or a SPLIT_V into parts of these sizes."""
+        shape = list(self.tensors[x].shape)
+        whole = shape[axis]
+        equal = isinstance(parts, int)
+        sizes = [whole // parts] * parts if isinstance(parts, int) else list(parts)
+        rest = whole - sum(size for size in sizes if size >= 0)
+        ys = []
+        for size in sizes:
+            shape[axis] = rest if size < 0 else size
+            ys.append(self._like(x, shape, None, None))
+        place = self.constant(np.array(axis, np.int32))
+        if equal:
+            self.op("SPLIT", [place, x], ys, "SplitOptions", NumSplits=len(sizes))
+        else:
+            given = self.constant(np.array(sizes, np.int32))
+            self.op("SPLIT_V", [x, given, place], ys, "SplitVOptions", NumSplits=len(sizes))
+        return ys
+
+    def strided_slice(
+        self,
+        x: int,
+        begin: Sequence[int],
+        end: Sequence[int],
+        strides: Sequence[int],
+        shape: Shape,
+        **masks: int,
+    ) -> int:
+        """Add a STRIDED_SLICE with masks by their names in the schema; shape is the output's."""
+        y = self._like(x, shape, None, None)
+        given = [self.constant(np.array(each, np.int32)) for each in (begin, end, strides)]
+        self.op("STRIDED_SLICE", [x, *given], [y], "StridedSliceOptions", **masks)
+        return y
+
+    def transpose(self, x: int, order: Sequence[int]) -> int:
+        """Add a TRANSPOSE."""
+        y = self._like(x, [self.tensors[x].shape[axis] for axis in order], None, None)
+        self.op("TRANSPOSE", [x, self.constant(np.array(order, np.int32))], [y])
+        return y
+
+    def resize_nearest_neighbor(
+        self, x: int, size: Pair, *, align_corners: bool = False, half_pixel_centers: bool = False
+    ) -> int:
+        """Add a RESIZE_NEAREST_NEIGHBOR."""
+        batches, _, _, channels = self.tensors[x].shape
+        y = self._like(x, (batches, *size, channels), None, None)
+        fields = {"AlignCorners": align_corners, "HalfPixelCenters": half_pixel_centers}
+        inputs = [x, self.constant(np.array(size, np.int32))]
+        self.op("RESIZE_NEAREST_NEIGHBOR", inputs, [y], "ResizeNearestNeighborOptions", **fields)
+        return y
+
+    def mean(
+        self, x: int, axes: Sequence[int], *, keep_dims: bool, scale: float, zero_point: int = 0
+    ) -> int:
+        """Add a MEAN."""
+        source = self.tensors[x].shape
+        gone = [axis % len(source) for axis in axes]
+        kept = [1 if i in gone else n for i, n in enumerate(source) if keep_dims or i not in gone]
+        y = self.tensor(kept, scale, zero_point)
+        inputs = [x, self.constant(np.array(axes, np.int32))]
+        self.op("MEAN", inputs, [y], "ReducerOptions", KeepDims=keep_dims)
+        return y
+
+    def transpose_conv(
+        self,
+        x: int,
+        weights: int,
+        bias: int | None,
+        size: Pair,
+        *,
+        scale: float = 1.0,
+        zero_point: int = 0,
+        padding: str = "SAME",
+        stride: Pair = (1, 1),
+        activation: str = "NONE",
+    ) -> int:
+        """Add a TRANSPOSE_CONV with an output of this height and width; bias None leaves it out."""
+        shape = (self.tensors[x].shape[0], *size, self.tensors[weights].shape[0])
+        y = self.tensor(shape, scale, zero_point)
+        inputs = [self.constant(np.array(shape, np.int32)), weights, x]
+        self.op(
+            "TRANSPOSE_CONV", inputs if bias is None else [*inputs, bias], [y],
+            "TransposeConvOptions", Padding=getattr(tflite.Padding, padding), StrideH=stride[0],
+            StrideW=stride[1], FusedActivationFunction=_activation(activation),
+        )  # fmt: skip
         return y
 
     def softmax(

@@ -1,14 +1,17 @@
 """Model -> encoded nodes: which kernel runs each node, with which constant data.
 
-One file a weight encoding (dense.py, delta8.py); lower.py has one function an operator.
+One file a weight encoding (dense.py, delta8.py); lower/ has one function an operator; fold.py finds
+the PADs that go into the convolution behind them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgesparse import native, ops
 from edgesparse.edges import device_input, device_output
+from edgesparse.encode.fold import folded_pads, with_padding
 from edgesparse.encode.lower import LOWER, Candidate
 from edgesparse.errors import UsageError
 from edgesparse.model import Model, Node
@@ -33,12 +36,14 @@ class EncodedNode:
 class Encoded:
     """All device nodes of a model, in order, and which tensor lies where another one does.
 
-    `aliases`: index of a free RESHAPE's output -> index of the tensor whose bytes it is.
+    `aliases`: index of a free node's (a RESHAPE's) output -> index of the tensor whose bytes it is.
+    `folded`: indices of the PADs that are part of the convolution behind them.
     """
 
     model: Model
     nodes: tuple[EncodedNode, ...]
     aliases: dict[int, int]
+    folded: frozenset[int] = frozenset()
 
     def root(self, tensor_index: int) -> int:
         """The tensor whose bytes a tensor is: itself unless it is an alias."""
@@ -58,8 +63,12 @@ class Encoded:
         return sorted(used.union(self.device_inputs(), self.device_outputs()))
 
 
-def _encode_node(model: Model, node: Node, encoding: str | None) -> EncodedNode:
+def _encode_node(
+    model: Model, node: Node, encoding: str | None, pads: Mapping[int, Node]
+) -> EncodedNode:
     candidates = LOWER[node.op](model, node)
+    if node.index in pads:
+        candidates = [with_padding(model, pads[node.index], each) for each in candidates]
     kernels = native.table("kernel")
     wanted = [c for c in candidates if kernels[c.kernel].columns[1] == encoding]
     choice = min(wanted or candidates, key=lambda candidate: candidate.cost)
@@ -85,14 +94,16 @@ def encode(model: Model, *, encoding: str | None = None) -> Encoded:
         known = ", ".join(native.table("encoding"))
         raise UsageError(f"unknown encoding {encoding!r}; there are {known}")
     ops.check_supported(model)
+    pads = folded_pads(model)
+    folded = frozenset(pad.index for pad in pads.values())
     nodes: list[EncodedNode] = []
     aliases: dict[int, int] = {}
     for node in model.nodes:
-        if ops.on_host(model, node):
+        if ops.on_host(model, node) or node.index in folded:
             continue
-        if node.op == "RESHAPE":
+        if node.options.IS_FREE:
             source = node.inputs[0]
             aliases[node.outputs[0]] = aliases.get(source, source)
         else:
-            nodes.append(_encode_node(model, node, encoding))
-    return Encoded(model, tuple(nodes), aliases)
+            nodes.append(_encode_node(model, node, encoding, pads))
+    return Encoded(model, tuple(nodes), aliases, folded)

@@ -46,3 +46,23 @@ def pool(*, inputs: int) -> int:
 def softmax(elements: int) -> int:
     """Two exponentials an element."""
     return 334 * elements
+
+
+def max_pool(*, taps: int, outputs: int, words: bool) -> int:
+    """Every tap of every output, compared with the greatest so far; four channels at a time?"""
+    return 10 * outputs + (9 * taps // 4 if words else 12 * taps)
+
+
+def move(*, runs: int, bytes_moved: int) -> int:
+    """Runs of neighbouring bytes, a word at a time, or single bytes."""
+    return 7 * runs if runs == bytes_moved else 20 * runs + 3 * bytes_moved // 2
+
+
+def mean(*, inputs: int, outputs: int) -> int:
+    """Every input read once, every output rescaled."""
+    return 5 * inputs + 70 * outputs
+
+
+def transpose_conv(*, outputs: int, products: int) -> int:
+    """Every product by itself, every output rescaled."""
+    return 100 * outputs + 6 * products

@@ -33,7 +33,7 @@ def _wrap_int32(value: int) -> int:
 def accumulator_bounds(row: NDArray[np.int64], bias: int, in_zero_point: int) -> tuple[int, int]:
     """Least and greatest value of bias + sum of w * (q - zero point) over all int8 inputs q.
 
-    A padding tap adds 0, which lies between the bounds of its own product.
+    A tap that is padding or not met adds 0, which lies between the bounds of its own product.
     """
     low, high = -128 - in_zero_point, 127 - in_zero_point
     positive, negative = int(row[row > 0].sum()), int(row[row < 0].sum())
@@ -66,17 +66,20 @@ def channel_rows(
     *,
     in_zero_point: int,
     out_zero_point: int,
+    whole_rows: bool = True,
 ) -> bytes:
     """Struct `channel` for each row of weights [rows, columns].
 
-    biases: [rows], int32.  rescales: one a row.
+    biases: [rows], int32.  rescales: one a row.  whole_rows: every output meets all weights of its
+    row, so that the bias takes the input's zero point in; else it stays as it is.
     """
     layout = native.layout("channel")
     rows = []
     for row, bias, rescale in zip(weights.astype(np.int64), biases, rescales, strict=True):
         low, high = accumulator_bounds(row, int(bias), in_zero_point)
         rounding = short_rounding(low, high, rescale, out_zero_point)
-        start = _wrap_int32(int(bias) - in_zero_point * int(row.sum()))
+        folded = in_zero_point * int(row.sum()) if whole_rows else 0
+        start = _wrap_int32(int(bias) - folded)
         rows.append(
             layout.pack(
                 bias=start,

@@ -33,9 +33,21 @@ from edgesparse.ops.geometry import (
     window_axis,
     window_geometry,
 )
-from edgesparse.ops.pooling import AveragePool2DOptions
-from edgesparse.ops.shape import ReshapeOptions
+from edgesparse.ops.movement import (
+    ConcatenationOptions,
+    PadOptions,
+    PadV2Options,
+    ResizeNearestNeighborOptions,
+    SplitOptions,
+    SplitVOptions,
+    StridedSliceOptions,
+    TransposeOptions,
+)
+from edgesparse.ops.pooling import AveragePool2DOptions, MaxPool2DOptions
+from edgesparse.ops.reduction import MeanOptions
+from edgesparse.ops.shape import ExpandDimsOptions, ReshapeOptions, SqueezeOptions
 from edgesparse.ops.softmax import LogSoftmaxOptions, SoftmaxOptions
+from edgesparse.ops.transposed import TransposeConvOptions
 
 if TYPE_CHECKING:
     from edgesparse.model import Model, Node
@@ -44,16 +56,29 @@ __all__ = [
     "OPS",
     "AddOptions",
     "AveragePool2DOptions",
+    "ConcatenationOptions",
     "Conv2DOptions",
     "DepthwiseConv2DOptions",
     "DequantizeOptions",
+    "ExpandDimsOptions",
     "FullyConnectedOptions",
     "LogSoftmaxOptions",
     "MatrixGeometry",
+    "MaxPool2DOptions",
+    "MeanOptions",
     "Op",
+    "PadOptions",
+    "PadV2Options",
     "QuantizeOptions",
     "ReshapeOptions",
+    "ResizeNearestNeighborOptions",
     "SoftmaxOptions",
+    "SplitOptions",
+    "SplitVOptions",
+    "SqueezeOptions",
+    "StridedSliceOptions",
+    "TransposeConvOptions",
+    "TransposeOptions",
     "UnknownOptions",
     "WindowGeometry",
     "activation_range",
@@ -76,6 +101,19 @@ OPS: dict[str, type[Op]] = {
     "LOG_SOFTMAX": LogSoftmaxOptions,
     "QUANTIZE": QuantizeOptions,
     "DEQUANTIZE": DequantizeOptions,
+    "SQUEEZE": SqueezeOptions,
+    "EXPAND_DIMS": ExpandDimsOptions,
+    "PAD": PadOptions,
+    "PADV2": PadV2Options,
+    "CONCATENATION": ConcatenationOptions,
+    "SPLIT": SplitOptions,
+    "SPLIT_V": SplitVOptions,
+    "STRIDED_SLICE": StridedSliceOptions,
+    "TRANSPOSE": TransposeOptions,
+    "RESIZE_NEAREST_NEIGHBOR": ResizeNearestNeighborOptions,
+    "MAX_POOL_2D": MaxPool2DOptions,
+    "MEAN": MeanOptions,
+    "TRANSPOSE_CONV": TransposeConvOptions,
 }
 """Every supported operator by its TFLite name."""
 
@@ -126,13 +164,14 @@ def _check_node(model: Model, node: Node, ready: set[int]) -> list[str]:
     """Reasons against a node; ready holds the tensors that have a value when it runs."""
     if node.op not in OPS:
         return node.options.check(model, node)
-    if len(node.outputs) != 1 or len(node.inputs) > node.options.MAX_INPUTS:
+    many = node.options.MANY_OUTPUTS and len(node.outputs) > 0
+    if not (many or len(node.outputs) == 1) or len(node.inputs) > node.options.MAX_INPUTS:
         return [f"{len(node.inputs)} inputs and {len(node.outputs)} outputs do not fit it"]
     reasons = [
         f"reads '{model.tensors[index].label}' before anything computes it"
         for index in node.inputs
         if index >= 0 and index not in ready
     ]
-    if node.outputs[0] in ready:
+    if ready.intersection(node.outputs) or len(set(node.outputs)) < len(node.outputs):
         reasons.append("its output already has a value")
     return reasons + node.options.check(model, node)

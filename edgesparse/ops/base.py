@@ -40,6 +40,10 @@ class Op:
     """Whether the table may be missing; parse is then given None."""
     MAX_INPUTS: ClassVar[int] = 1
     """More operands than these are refused."""
+    MANY_OUTPUTS: ClassVar[bool] = False
+    """Whether there may be any number of outputs from one on; else there is exactly one."""
+    IS_FREE: ClassVar[bool] = False
+    """Whether the output is the first input's bytes in another shape."""
     HAS_WEIGHTS: ClassVar[bool] = False
     """Whether the second operand is a tensor of weights."""
     ON_HOST: ClassVar[bool] = False

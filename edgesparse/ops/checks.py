@@ -24,12 +24,16 @@ MAX_WINDOW = 1024
 """Largest kernel side, stride and dilation."""
 MAX_ELEMENTS = 2**31 - 1
 """Largest number of elements in one tensor."""
+MAX_RANK = 6
+"""Most dimensions of a tensor in an image."""
 
 
 def check_shape(role: str, tensor: Tensor) -> list[str]:
     """Reasons against a shape: dynamic, empty or too large."""
     if not tensor.shape or min(tensor.shape) <= 0:
         return [f"{role} has shape {list(tensor.shape)}; every dimension must be fixed and above 0"]
+    if len(tensor.shape) > MAX_RANK:
+        return [f"{role} has {len(tensor.shape)} dimensions, more than {MAX_RANK}"]
     if tensor.elements > MAX_ELEMENTS:
         return [f"{role} has {tensor.elements} elements, more than {MAX_ELEMENTS}"]
     return []
@@ -121,9 +125,7 @@ def check_bias_scale(bias: Tensor, source: Tensor, weights: Tensor, result: Tens
 
 def check_output(tensor: Tensor, shape: tuple[int, ...], activation: str) -> list[str]:
     """Reasons against an output: its recorded shape differs, or the activation cannot be fused."""
-    reasons = []
-    if tensor.shape != shape:
-        reasons.append(f"output is recorded as {list(tensor.shape)} but computed as {list(shape)}")
+    reasons = check_recorded(tensor, shape)
     try:
         activation_range(activation, *tensor.affine())
     except ModelError as error:
@@ -131,11 +133,50 @@ def check_output(tensor: Tensor, shape: tuple[int, ...], activation: str) -> lis
     return reasons
 
 
+def check_recorded(tensor: Tensor, shape: tuple[int, ...]) -> list[str]:
+    """Reasons against an output that is not recorded with the shape it is computed with."""
+    if tensor.shape == shape:
+        return []
+    return [f"output is recorded as {list(tensor.shape)} but computed as {list(shape)}"]
+
+
+def check_constant(
+    role: str, tensor: Tensor | None, shapes: Sequence[tuple[int, ...] | int]
+) -> list[str]:
+    """Reasons against a constant operand of integers with one of these shapes or sizes.
+
+    A size of n stands for every shape of n elements.
+    """
+    if tensor is None:
+        return [f"{role} is absent"]
+    if tensor.data is None or tensor.dtype not in ("int32", "int64"):
+        kind = "constant" if tensor.data is not None else "computed"
+        return [f"{role} is {kind} {tensor.dtype}, only constant int32 or int64 is supported"]
+    if tensor.shape in shapes or tensor.elements in shapes:
+        return []
+    return [f"{role} has shape {list(tensor.shape)}, which does not fit the operator"]
+
+
+def integers(tensor: Tensor) -> list[int]:
+    """Return the values of a constant of integers, flat."""
+    assert tensor.data is not None  # check_constant has seen to it
+    return [int(value) for value in tensor.data.reshape(-1)]
+
+
 def check_same_shape(source: Tensor, result: Tensor) -> list[str]:
     """Reasons against an operator that works element by element or row by row."""
     if source.shape == result.shape:
         return []
     return [f"input {list(source.shape)} and output {list(result.shape)} differ in shape"]
+
+
+def check_equal_quantization(source: Tensor, result: Tensor) -> list[str]:
+    """Reasons against an operator whose ends TFLite wants quantised alike to the last bit."""
+    if source.affine() == result.affine():
+        return []
+    (scale_in, zero_in), (scale_out, zero_out) = source.affine(), result.affine()
+    ends = f"scale {scale_in!r}, zero point {zero_in} to scale {scale_out!r}, {zero_out}"
+    return [f"'{source.label}' and '{result.label}' must be quantised alike ({ends})"]
 
 
 def check_same_quantization(source: Tensor, result: Tensor) -> list[str]:

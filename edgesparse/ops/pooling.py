@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class AveragePool2DOptions(Op):
-    """AVERAGE_POOL_2D; the padding is left out of the mean."""
+class Pool2DOptions(Op):
+    """What the poolings share; the padding is left out of each window."""
 
     padding: str
     stride_h: int
@@ -32,7 +32,7 @@ class AveragePool2DOptions(Op):
     OPTIONS: ClassVar[str | None] = "Pool2DOptions"
 
     @classmethod
-    def parse(cls, table: Any) -> AveragePool2DOptions:
+    def parse(cls, table: Any) -> Pool2DOptions:
         """Return the options held by a Pool2DOptions table."""
         return cls(
             enum_name(PADDINGS, "padding", table.Padding()),
@@ -61,3 +61,13 @@ class AveragePool2DOptions(Op):
             return reasons
         reasons = check_output(result, self.geometry(model, node).out_shape, self.activation)
         return reasons + check_same_quantization(source, result)
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePool2DOptions(Pool2DOptions):
+    """AVERAGE_POOL_2D."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool2DOptions(Pool2DOptions):
+    """MAX_POOL_2D."""

@@ -1,4 +1,4 @@
-"""Operators that only move or rename elements."""
+"""Operators that give the same elements another shape, which costs nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgesparse.ops.base import Op, operand
-from edgesparse.ops.checks import check_activation, check_same_quantization
+from edgesparse.ops.checks import (
+    check_activation,
+    check_constant,
+    check_recorded,
+    check_same_quantization,
+    integers,
+)
 
 if TYPE_CHECKING:
     from edgesparse.model import Model, Node
@@ -21,6 +27,7 @@ class ReshapeOptions(Op):
     OPTIONS: ClassVar[str | None] = "ReshapeOptions"
     OPTIONAL: ClassVar[bool] = True
     MAX_INPUTS: ClassVar[int] = 2
+    IS_FREE: ClassVar[bool] = True
 
     @classmethod
     def parse(cls, table: Any) -> ReshapeOptions:
@@ -47,3 +54,55 @@ class ReshapeOptions(Op):
         ):
             reasons.append(f"output is recorded as {list(result.shape)}, not as {wanted}")
         return reasons + check_same_quantization(source, result)
+
+
+@dataclass(frozen=True, slots=True)
+class SqueezeOptions(Op):
+    """SQUEEZE: takes the named dimensions of 1 away, or all of them where none is named."""
+
+    dims: tuple[int, ...]
+
+    OPTIONS: ClassVar[str | None] = "SqueezeOptions"
+    IS_FREE: ClassVar[bool] = True
+
+    @classmethod
+    def parse(cls, table: Any) -> SqueezeOptions:
+        """Return the options held by a SqueezeOptions table."""
+        return cls(tuple(table.SqueezeDims(i) for i in range(min(table.SqueezeDimsLength(), 16))))
+
+    def check(self, model: Model, node: Node) -> list[str]:
+        """Return the reasons why the node is not supported; none: it is."""
+        source, result = operand(model, node, 0), model.tensors[node.outputs[0]]
+        reasons = check_activation("input", source) + check_activation("output", result)
+        if reasons or source is None:
+            return reasons
+        rank = len(source.shape)
+        named = [axis + rank if axis < 0 else axis for axis in self.dims]
+        if any(not 0 <= axis < rank or source.shape[axis] != 1 for axis in named):
+            return [f"dimensions {list(self.dims)} of {list(source.shape)} are not all 1"]
+        gone = set(named) or {axis for axis in range(rank) if source.shape[axis] == 1}
+        shape = tuple(side for axis, side in enumerate(source.shape) if axis not in gone)
+        return check_recorded(result, shape) + check_same_quantization(source, result)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandDimsOptions(Op):
+    """EXPAND_DIMS: a dimension of 1 at a constant place."""
+
+    MAX_INPUTS: ClassVar[int] = 2
+    IS_FREE: ClassVar[bool] = True
+
+    def check(self, model: Model, node: Node) -> list[str]:
+        """Return the reasons why the node is not supported; none: it is."""
+        source, result = operand(model, node, 0), model.tensors[node.outputs[0]]
+        place = operand(model, node, 1)
+        reasons = check_activation("input", source) + check_activation("output", result)
+        reasons += check_constant("axis", place, [1])
+        if reasons or source is None or place is None:
+            return reasons
+        rank = len(source.shape)
+        axis = integers(place)[0] + (rank + 1 if integers(place)[0] < 0 else 0)
+        if not 0 <= axis <= rank:
+            return [f"axis {axis} lies outside {list(source.shape)}"]
+        shape = (*source.shape[:axis], 1, *source.shape[axis:])
+        return check_recorded(result, shape) + check_same_quantization(source, result)

@@ -18,10 +18,11 @@ from edgesparse.pipeline import Recipe, convert_model, thin
 from edgesparse.validate import validate_model
 from tests.devices import run_rows
 
-ROWS_IN_QEMU = {"resnet_large_cifar10": 3}
+ROWS_IN_QEMU = {"resnet_large_cifar10": 3, "mcunet_person_det": 3}
 TOO_LARGE = {
     ("resnet_large_cifar10", "qemu-mps3-an547"): "model image",
     ("resnet_large_cifar10", "qemu-netduinoplus2"): "arena",
+    ("mcunet_person_det", "qemu-netduinoplus2"): "arena",
 }
 MODELS = [
     "hello_world",
@@ -32,6 +33,7 @@ MODELS = [
     "person_detect",
     "resnet8_cifar10",
     "resnet_large_cifar10",
+    "mcunet_person_det",
 ]
 
 

@@ -11,8 +11,18 @@ from collections.abc import Callable, Mapping
 from edgesparse.encode.lower.candidate import Candidate
 from edgesparse.encode.lower.convolution import conv_2d, depthwise_conv_2d, fully_connected
 from edgesparse.encode.lower.elementwise import add
-from edgesparse.encode.lower.pooling import average_pool_2d
+from edgesparse.encode.lower.movement import (
+    concatenation,
+    pad,
+    resize_nearest_neighbor,
+    split,
+    strided_slice,
+    transpose,
+)
+from edgesparse.encode.lower.pooling import average_pool_2d, max_pool_2d
+from edgesparse.encode.lower.reduction import mean
 from edgesparse.encode.lower.softmax import softmax
+from edgesparse.encode.lower.transposed import transpose_conv
 from edgesparse.model import Model, Node
 
 __all__ = ["LOWER", "Candidate"]
@@ -24,4 +34,15 @@ LOWER: Mapping[str, Callable[[Model, Node], list[Candidate]]] = {
     "ADD": add,
     "AVERAGE_POOL_2D": average_pool_2d,
     "SOFTMAX": softmax,
+    "PAD": pad,
+    "PADV2": pad,
+    "CONCATENATION": concatenation,
+    "SPLIT": split,
+    "SPLIT_V": split,
+    "STRIDED_SLICE": strided_slice,
+    "TRANSPOSE": transpose,
+    "RESIZE_NEAREST_NEIGHBOR": resize_nearest_neighbor,
+    "MAX_POOL_2D": max_pool_2d,
+    "MEAN": mean,
+    "TRANSPOSE_CONV": transpose_conv,
 }

@@ -11,9 +11,11 @@ class Candidate:
     """One way to run a node: a kernel, its parameters without offsets, its constant data."""
 
     kernel: str
-    params: Mapping[str, int]
+    params: Mapping[str, int | tuple[int, ...]]
     cost: int
     weights: bytes = b""
     channels: bytes = b""
     inputs: tuple[int, ...] = field(default=())
     """Indices of the activation tensors it reads; empty: the node's first input."""
+    tables: Mapping[str, bytes] = field(default_factory=dict)
+    """Further constant data, by the parameter that holds its offset."""
