@@ -23,8 +23,7 @@ bool es_activation_range_ok(int32_t min, int32_t max) { return min >= -128 && mi
 
 bool es_multiplier_ok(int32_t multiplier) { return multiplier >= 0; }
 
-/* `bytes` bytes at `offset` lie in section DATA and start at a multiple of 4. */
-static es_status_t check_data(const es_model_t *model, uint32_t offset, uint64_t bytes, es_node_facts_t *facts) {
+es_status_t es_check_data(const es_model_t *model, uint32_t offset, uint64_t bytes, es_node_facts_t *facts) {
     if (offset % 4u != 0) {
         return ES_STATUS_bad_alignment;
     }
@@ -38,7 +37,7 @@ static es_status_t check_data(const es_model_t *model, uint32_t offset, uint64_t
 
 es_status_t es_check_channels(const es_model_t *model, uint32_t offset, uint32_t count, es_node_facts_t *facts) {
     const es_where_t node = facts->where;
-    ES_TRY(check_data(model, offset, (uint64_t)count * sizeof(es_channel_t), facts));
+    ES_TRY(es_check_data(model, offset, (uint64_t)count * sizeof(es_channel_t), facts));
     const es_channel_t *channels = (const void *)(model->data + offset);
     for (uint32_t i = 0; i < count; i++) {
         const es_channel_t *c = &channels[i];
@@ -55,7 +54,7 @@ es_status_t es_check_channels(const es_model_t *model, uint32_t offset, uint32_t
 es_status_t es_check_weights(const es_model_t *model, const es_encoding_t *encoding, uint32_t offset, uint32_t bytes,
                              uint32_t rows, uint32_t columns, es_node_facts_t *facts) {
     const es_where_t node = facts->where;
-    ES_TRY(check_data(model, offset, bytes, facts));
+    ES_TRY(es_check_data(model, offset, bytes, facts));
     const int32_t bad = encoding->check(model->data + offset, bytes, rows, columns);
     if (bad >= 0) {
         facts->where.offset += (uint32_t)bad;

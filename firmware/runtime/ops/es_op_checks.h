@@ -19,6 +19,9 @@ bool es_activation_range_ok(int32_t min, int32_t max);
 /* A Q31 multiplier that requantisation accepts: 0 .. 2^31-1. */
 bool es_multiplier_ok(int32_t multiplier);
 
+/* `bytes` bytes at `offset` lie in section DATA and start at a multiple of 4. Sets facts->where to them if so. */
+es_status_t es_check_data(const es_model_t *model, uint32_t offset, uint64_t bytes, es_node_facts_t *facts);
+
 /* `count` channel rows at `offset` in section DATA. Sets facts->where on refusal. */
 es_status_t es_check_channels(const es_model_t *model, uint32_t offset, uint32_t count, es_node_facts_t *facts);
 
