@@ -105,7 +105,7 @@ def _params(node: EncodedNode, data: _DataSection) -> bytes:
         values["weights_off"] = data.add(node.choice.weights)
         values["weights_bytes"] = len(node.choice.weights)
         values["channels_off"] = data.add(node.choice.channels)
-    values |= {name: data.add(piece) for name, piece in node.choice.tables.items()}
+    values |= {name: data.add(piece) for name, piece in node.choice.constants.items()}
     return layout.pack(**values)
 
 
@@ -124,6 +124,8 @@ def _memory_plan(encoded: Encoded, scratch: list[int]) -> Plan:
     last = dict.fromkeys(first, -1)
     for place, node in enumerate(encoded.nodes):
         for i in (*node.inputs, *node.outputs):
+            if model.tensors[i].is_constant:
+                continue
             first.setdefault(encoded.root(i), place)
             last[encoded.root(i)] = place
     for i in encoded.device_outputs():
@@ -133,7 +135,21 @@ def _memory_plan(encoded: Encoded, scratch: list[int]) -> Plan:
     return plan(buffers)
 
 
-def _tensor_rows(encoded: Encoded, memory: Plan) -> bytes:
+def _tensor_place(encoded: Encoded, index: int, memory: Plan, data: _DataSection) -> dict[str, int]:
+    """Where a tensor lies: a constant in section DATA, any other in the arena."""
+    constant = encoded.model.tensors[index].data
+    if constant is not None:
+        return {
+            "place": native.number("place", "constant"),
+            "offset": data.add(constant.tobytes()),
+        }
+    return {
+        "place": native.number("place", "arena"),
+        "offset": memory.offsets[_tensor_name(encoded.root(index))],
+    }
+
+
+def _tensor_rows(encoded: Encoded, memory: Plan, data: _DataSection) -> bytes:
     layout = native.layout("tensor")
     rows = b""
     for index in encoded.device_tensors():
@@ -142,13 +158,12 @@ def _tensor_rows(encoded: Encoded, memory: Plan) -> bytes:
         dims = tensor.shape + (1,) * (6 - len(tensor.shape))
         rows += layout.pack(
             type=native.number("type", tensor.dtype),
-            place=native.number("place", "arena"),
             rank=len(tensor.shape),
             dims=dims,
-            offset=memory.offsets[_tensor_name(encoded.root(index))],
             bytes=tensor.elements,
             zero_point=zero_point,
             scale=scale,
+            **_tensor_place(encoded, index, memory, data),
         )
     return rows
 
@@ -186,7 +201,7 @@ def build_image(encoded: Encoded, *, sparsify: SparsifyMeta | None = None) -> Im
     sections = {
         "inputs": _index_list([place[i] for i in encoded.device_inputs()]),
         "outputs": _index_list([place[i] for i in encoded.device_outputs()]),
-        "tensors": _tensor_rows(encoded, memory),
+        "tensors": _tensor_rows(encoded, memory, data),
         "nodes": nodes,
         "edges": _index_list(edges),
         "params": params_bytes,

@@ -204,6 +204,16 @@ def check_image(
     return Check(status, section[0], offset[0], tuple(macs[i] for i in range(nodes)))
 
 
+def exp_float32(x: float) -> float:
+    """The C library's expf, which TFLite's LOGISTIC calls: on one machine both round alike."""
+    return float(_lib.es_native_expf(x))
+
+
+def tanh_float32(x: float) -> float:
+    """The C library's tanhf, which TFLite's TANH calls: on one machine both round alike."""
+    return float(_lib.es_native_tanhf(x))
+
+
 def decode_frames(data: bytes) -> tuple[list[bytes], int]:
     """Good frames of received bytes, each header and payload, and how many were thrown away."""
     capacity = 2 * len(data) + 16

@@ -1,6 +1,6 @@
 """TensorFlow Lite's arithmetic of scales, reproduced bit for bit.
 
-Source: internal/quantization_util.cc, kernel_util.cc, add.cc and
+Source: internal/quantization_util.cc, kernel_util.cc, {add,mul}.cc and
 internal/reference/{quantize,dequantize,softmax,log_softmax}.h in tensorflow/lite/kernels, as built
 into tflite-runtime 2.14 (two roundings, not TFLITE_SINGLE_ROUNDING).  Scales are float32 values
 held in Python floats; whether a product is taken in float32 or in double decides the last bit of a
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 ADD_LEFT_SHIFT = 20
 """Bits by which the int8 ADD scales its operands up before rescaling them."""
+
+MUL_MAX_SHIFT = 14
+"""Most bits by which a product of an int8 MUL may be shifted left: it then stays below 2**30."""
 
 SOFTMAX_INTEGER_BITS = 5
 """Integer bits of the fixed-point difference that int8 SOFTMAX exponentiates (Q5.26)."""
@@ -148,6 +151,21 @@ def add_scaling(input1_scale: float, input2_scale: float, output_scale: float) -
     factors = add_real_multipliers(input1_scale, input2_scale, output_scale)
     input1, input2, output = (_rescale(factor) for factor in factors)
     return AddScaling(ADD_LEFT_SHIFT, input1, input2, output)
+
+
+def mul_real_multiplier(input1_scale: float, input2_scale: float, output_scale: float) -> float:
+    """Return the real factor of an int8 MUL: product and quotient in float32.
+
+    Source: mul.cc, Prepare.
+    """
+    with np.errstate(over="ignore"):
+        product = np.float32(input1_scale) * np.float32(input2_scale)
+        return float(product / np.float32(output_scale))
+
+
+def mul_multiplier(input1_scale: float, input2_scale: float, output_scale: float) -> Rescale:
+    """Return the rescaling of an int8 MUL.  Source: mul.cc, Prepare."""
+    return _rescale(mul_real_multiplier(input1_scale, input2_scale, output_scale))
 
 
 def softmax_scaling(beta: float, input_scale: float) -> SoftmaxScaling:

@@ -1,5 +1,6 @@
 #include "es_native.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,3 +186,7 @@ void es_native_poll(void) {
 uint32_t es_native_take(uint8_t *data, uint32_t capacity) { return es_port_native_take(data, capacity); }
 
 void es_native_stop(void) { es_port_native_close(); }
+
+float es_native_expf(float x) { return expf(x); }
+
+float es_native_tanhf(float x) { return tanhf(x); }

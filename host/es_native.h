@@ -44,6 +44,12 @@ uint32_t es_native_scratch_bytes(uint16_t kernel, const uint8_t *params, uint32_
 int32_t es_native_check(const uint8_t *image, uint32_t bytes, uint32_t arena_bytes, uint16_t isa, uint32_t *section,
                         uint32_t *offset, uint64_t *macs_done, uint32_t capacity);
 
+/* expf and tanhf of this machine's C library: TFLite's LOGISTIC and TANH take their tables from the same functions, whose
+ * last bit differs between libraries.
+ */
+float es_native_expf(float x);
+float es_native_tanhf(float x);
+
 /* Frames of `bytes` received bytes, each as u32 length, header, payload. Returns the bytes written to `out`
  * (`capacity` at least 2 * bytes + 16); `dropped` counts the frames thrown away.
  */

@@ -25,7 +25,7 @@ python_add_library(_native MODULE WITH_SOABI "${module_source}")
 set_target_properties(_native PROPERTIES C_VISIBILITY_PRESET hidden)
 target_include_directories(_native PRIVATE
     host cmsis_kernels/include cmsis_kernels/tables firmware/runtime firmware/port firmware/app)
-target_link_libraries(_native PRIVATE $<TARGET_FILE:es_native>)
+target_link_libraries(_native PRIVATE $<TARGET_FILE:es_native> m)
 add_dependencies(_native es_native)
 install(TARGETS _native DESTINATION edgesparse)
 

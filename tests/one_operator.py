@@ -26,6 +26,11 @@ from tests.tflite_builder import Builder
 
 __all__ = ["OPERATORS", "Example"]
 
+UNARIES = (
+    *("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU"),
+    *("HARD_SWISH", "LOGISTIC", "TANH", "QUANTIZE"),
+)
+
 
 @st.composite
 def convolutions(draw: st.DrawFn, *, depthwise: bool) -> Example | None:
@@ -81,18 +86,66 @@ def fully_connected(draw: st.DrawFn) -> Example | None:
     return finished(b, rng)
 
 
+def _broadcasting(draw: st.DrawFn, most: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Two shapes that broadcast, of up to `most` dimensions; often alike, or one is a vector."""
+    rank = draw(st.integers(1, most))
+    shape = tuple(draw(st.integers(1, 7 if rank < 5 else 3)) for _ in range(rank))
+    kind = draw(st.sampled_from(["same", "scalar", "vector", "any"]))
+    other = {"same": shape, "scalar": (1,), "vector": shape[-1:]}.get(kind)
+    if other is None:
+        keep = [draw(st.sampled_from("12b")) for _ in range(rank)]  # who has the dimension
+        other = tuple(1 if who == "1" else side for who, side in zip(keep, shape, strict=True))
+        shape = tuple(1 if who == "2" else side for who, side in zip(keep, shape, strict=True))
+        other = other[draw(st.integers(0, rank - 1)) :] if draw(st.booleans()) else other
+    return (other, shape) if draw(st.booleans()) else (shape, other)
+
+
 @st.composite
-def additions(draw: st.DrawFn) -> Example | None:
-    """ADD of two inputs of one shape."""
+def binaries(draw: st.DrawFn, *, name: str, most: int) -> Example | None:
+    """ADD, SUB, MUL, MAXIMUM or MINIMUM of up to `most` dimensions; one may be a constant."""
     rng = rng_of(draw)
-    shape = (1, draw(st.integers(1, 7)), draw(st.integers(1, 5)), draw(st.integers(1, 6)))
-    scales = [float(np.float32(10.0 ** draw(st.floats(-4, 1)))) for _ in range(3)]
+    shapes = _broadcasting(draw, most)
+    clips = name not in ("MAXIMUM", "MINIMUM")
+    spread = st.floats(-4, 1)
+    scales = [float(np.float32(10.0 ** draw(spread))) for _ in range(3)]
+    if name == "MUL" and draw(st.booleans()):
+        scales[2] = float(np.float32(scales[0] * scales[1] * 10.0 ** draw(st.floats(0, 3))))
+    points = [draw(ZERO_POINT) for _ in range(3)]
+    if not clips:
+        scales, points = scales[:1] * 3, points[:1] * 3
+    constant = draw(st.sampled_from([None, None, 0, 1]))
     b = Builder()
-    first = b.input(shape, scales[0], draw(ZERO_POINT))
-    second = b.input(shape, scales[1], draw(ZERO_POINT))
-    zero_point = draw(ZERO_POINT)
-    activation = draw(ACTIVATIONS)
-    b.output(b.add(first, second, scale=scales[2], zero_point=zero_point, activation=activation))
+    operands = []
+    for i, shape in enumerate(shapes):
+        if i == constant:
+            values = draw_weights(draw, rng, shape)
+            if shape == (1,) and draw(st.booleans()):
+                values = values.reshape(())
+            operands.append(b.constant(values, scales[i], zero_points=points[i]))
+        else:
+            operands.append(b.input(shape, scales[i], points[i]))
+    activation = draw(ACTIVATIONS) if clips else None
+    b.output(
+        b.binary(name, *operands, scale=scales[2], zero_point=points[2], activation=activation)
+    )
+    return finished(b, rng)
+
+
+@st.composite
+def unaries(draw: st.DrawFn, *, name: str) -> Example | None:
+    """A function of one int8, over any number of elements."""
+    rng = rng_of(draw)
+    shape = tuple(draw(st.integers(1, 9)) for _ in range(draw(st.integers(1, 4))))
+    in_scale = float(np.float32(10.0 ** draw(st.floats(-5, 2))))
+    out_scale = float(np.float32(in_scale * 10.0 ** draw(st.floats(-2, 2))))
+    if name == "LOGISTIC":
+        out_scale = 1 / 256
+    elif name == "TANH":
+        out_scale = draw(st.sampled_from([1 / 128, 1 / 128, 0.001, 0.3]))
+    alpha = draw(st.sampled_from([0.0, 0.01, 0.2, 1.5])) if name == "LEAKY_RELU" else None
+    b = Builder()
+    x = b.input(shape, in_scale, draw(ZERO_POINT))
+    b.output(b.unary(name, x, scale=out_scale, zero_point=draw(ZERO_POINT), alpha=alpha))
     return finished(b, rng)
 
 
@@ -124,7 +177,12 @@ OPERATORS: dict[str, st.SearchStrategy[Example | None]] = {
     "CONV_2D": convolutions(depthwise=False),
     "DEPTHWISE_CONV_2D": convolutions(depthwise=True),
     "FULLY_CONNECTED": fully_connected(),
-    "ADD": additions(),
+    "ADD": binaries(name="ADD", most=6),
+    "SUB": binaries(name="SUB", most=5),
+    "MUL": binaries(name="MUL", most=4),
+    "MAXIMUM": binaries(name="MAXIMUM", most=5),
+    "MINIMUM": binaries(name="MINIMUM", most=5),
+    **{name: unaries(name=name) for name in UNARIES},
     "AVERAGE_POOL_2D": poolings(name="AVERAGE_POOL_2D"),
     "SOFTMAX": softmaxes(),
     "MAX_POOL_2D": poolings(name="MAX_POOL_2D"),

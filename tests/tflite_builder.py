@@ -226,10 +226,39 @@ class Builder:
         activation: str = "NONE",
     ) -> int:
         """Add an ADD; shapes broadcast."""
+        return self.binary(
+            "ADD", first, second, scale=scale, zero_point=zero_point, activation=activation
+        )
+
+    def binary(
+        self,
+        name: str,
+        first: int,
+        second: int,
+        *,
+        scale: float = 1.0,
+        zero_point: int = 0,
+        activation: str | None = None,
+    ) -> int:
+        """Add an operator of two operands that broadcast; activation None: it has no such field."""
         shape = np.broadcast_shapes(self.tensors[first].shape, self.tensors[second].shape)
         y = self.tensor(shape, scale, zero_point)
-        fields = {"FusedActivationFunction": _activation(activation)}
-        self.op("ADD", [first, second], [y], "AddOptions", **fields)
+        table = {"MAXIMUM": "MaximumMinimumOptions", "MINIMUM": "MaximumMinimumOptions"}.get(
+            name, f"{name.title()}Options"
+        )
+        fields = {} if activation is None else {"FusedActivationFunction": _activation(activation)}
+        self.op(name, [first, second], [y], table, **fields)
+        return y
+
+    def unary(
+        self, name: str, x: int, *, scale: float, zero_point: int, alpha: float | None = None
+    ) -> int:
+        """Add an operator of one operand, such as RELU; alpha is for LEAKY_RELU."""
+        y = self.tensor(self.tensors[x].shape, scale, zero_point)
+        if alpha is None:
+            self.op(name, [x], [y])
+        else:
+            self.op(name, [x], [y], "LeakyReluOptions", Alpha=alpha)
         return y
 
     def pool_2d(

@@ -38,6 +38,26 @@ def add(elements: int) -> int:
     return 17 * elements
 
 
+def add_broadcast(elements: int) -> int:
+    """As add, but the shift is not taken out of the loop."""
+    return 21 * elements
+
+
+def mul(elements: int) -> int:
+    """A product and its rescaling."""
+    return 15 * elements
+
+
+def extremum(elements: int) -> int:
+    """A comparison."""
+    return 9 * elements
+
+
+def lut(elements: int) -> int:
+    """One look-up an element."""
+    return 5 * elements
+
+
 def pool(*, inputs: int) -> int:
     """Every input read once a window."""
     return round(3.2 * inputs)

@@ -6,11 +6,11 @@ as well.  Shapes are NHWC; weights are [O, H, W, I] for CONV_2D, [1, H, W, O] fo
 and [O, I] for FULLY_CONNECTED.
 
 check_supported is the gate: a model that passes runs bit-exactly; one that does not is refused with
-every reason at once.  QUANTIZE, DEQUANTIZE and the float32 SOFTMAX and LOG_SOFTMAX behind it stand
-at the edges of a model and run on the host.
+every reason at once.  QUANTIZE of float32, DEQUANTIZE and the float32 SOFTMAX and LOG_SOFTMAX
+behind it stand at the edges of a model and run on the host.
 
-Source: tensorflow/lite/kernels/{conv,depthwise_conv,fully_connected,add,pooling,activations}.cc,
-padding.h and kernel_util.cc.
+Source: tensorflow/lite/kernels/{conv,depthwise_conv,fully_connected,pooling,activations}.cc,
+{add,sub,mul,maximum_minimum,quantize}.cc, padding.h and kernel_util.cc.
 """
 
 from __future__ import annotations
@@ -25,13 +25,28 @@ from edgesparse.ops.convolution import (
     FullyConnectedOptions,
 )
 from edgesparse.ops.edges import DequantizeOptions, QuantizeOptions
-from edgesparse.ops.elementwise import AddOptions
+from edgesparse.ops.elementwise import (
+    AddOptions,
+    ExtremumOptions,
+    MinimumOptions,
+    MulOptions,
+    SubOptions,
+)
 from edgesparse.ops.geometry import (
     MatrixGeometry,
     WindowGeometry,
     activation_range,
     window_axis,
     window_geometry,
+)
+from edgesparse.ops.lut import (
+    HardSwishOptions,
+    LeakyReluOptions,
+    LogisticOptions,
+    Relu6Options,
+    ReluN1To1Options,
+    ReluOptions,
+    TanhOptions,
 )
 from edgesparse.ops.movement import (
     ConcatenationOptions,
@@ -95,6 +110,17 @@ OPS: dict[str, type[Op]] = {
     "DEPTHWISE_CONV_2D": DepthwiseConv2DOptions,
     "FULLY_CONNECTED": FullyConnectedOptions,
     "ADD": AddOptions,
+    "SUB": SubOptions,
+    "MUL": MulOptions,
+    "MAXIMUM": ExtremumOptions,
+    "MINIMUM": MinimumOptions,
+    "RELU": ReluOptions,
+    "RELU6": Relu6Options,
+    "RELU_N1_TO_1": ReluN1To1Options,
+    "LEAKY_RELU": LeakyReluOptions,
+    "HARD_SWISH": HardSwishOptions,
+    "LOGISTIC": LogisticOptions,
+    "TANH": TanhOptions,
     "AVERAGE_POOL_2D": AveragePool2DOptions,
     "RESHAPE": ReshapeOptions,
     "SOFTMAX": SoftmaxOptions,

@@ -45,15 +45,18 @@ def check_scales(role: str, scales: Sequence[float]) -> list[str]:
     return [f"{role} has scale {wrong[0]!r}; scales must be finite and above 0"] if wrong else []
 
 
-def check_activation(role: str, tensor: Tensor | None) -> list[str]:
-    """Reasons against an int8 activation; None stands for an absent operand."""
+def check_activation(role: str, tensor: Tensor | None, *, constant: bool = False) -> list[str]:
+    """Reasons against an int8 activation; None stands for an absent operand.
+
+    constant: whether the file may hold its values, which may then be one without dimensions.
+    """
     if tensor is None:
         return [f"{role} is absent"]
     if tensor.dtype != "int8":
         return [f"{role} is {tensor.dtype}, only int8 is supported"]
-    if tensor.data is not None:
+    if tensor.data is not None and not constant:
         return [f"{role} is a constant, only computed activations are supported"]
-    reasons = check_shape(role, tensor)
+    reasons = [] if tensor.data is not None and not tensor.shape else check_shape(role, tensor)
     quantization = tensor.quantization
     if quantization is None or len(quantization.scales) != 1 or len(quantization.zero_points) != 1:
         return [*reasons, f"{role} needs exactly one scale and one zero point"]

@@ -46,6 +46,19 @@ def small_image(encoding: str) -> bytes:
     return with_ample_scratch(build_image(encode(model, encoding=encoding)).device_bytes())
 
 
+def elementwise_image() -> bytes:
+    """MUL with a constant vector, ADD, SUB that broadcasts, MAXIMUM and TANH, as on the device."""
+    b = Builder()
+    x = b.input((2, 3, 4), 0.05, -3)
+    vector = b.constant(np.arange(-2, 2, dtype=np.int8), 0.5, zero_points=-1)
+    y = b.binary("MUL", x, vector, scale=0.1, zero_point=4, activation="RELU6")
+    z = b.binary("ADD", x, y, scale=0.2, zero_point=4, activation="NONE")
+    y = b.binary("SUB", z, b.input((3, 1), 0.1, 9), scale=0.2, zero_point=4, activation="NONE")
+    y = b.binary("MAXIMUM", y, z, scale=0.2, zero_point=4)
+    b.output(b.unary("TANH", y, scale=1 / 128, zero_point=0))
+    return build_image(encode(parse_model(b.finish(), name="elementwise"))).device_bytes()
+
+
 def with_crc(data: bytearray) -> bytes:
     """The image with the CRC-32 that its bytes have."""
     total = min(len(data), int.from_bytes(data[8:12], "little"))
@@ -105,13 +118,16 @@ def _row(kind: str, layout: str, index: int, field: str, value: int) -> Any:
     return set_field(layout, field, value, place)
 
 
-def _params(node: int, field: str, value: int) -> Any:
+SMALL_PARAMS = ("conv_params", "pool_params", "fc_params", "softmax_params")
+ELEMENTWISE_PARAMS = ("mul_params", "add_params", "add_params", "extremum_params", "lut_params")
+
+
+def _params(node: int, field: str, value: int, structs: tuple[str, ...] = SMALL_PARAMS) -> Any:
     def place(data: bytes) -> int:
         rows = section_row(data, "nodes")[1]["offset"] + node * native.layout("node").size_bytes
         start = section_row(data, "params")[1]["offset"]
         return int(start + native.layout("node").unpack(data, rows)["params_off"])
 
-    structs = ("conv_params", "pool_params", "fc_params", "softmax_params")
     return set_field(structs[node], field, value, place)
 
 
@@ -197,6 +213,31 @@ EDITS: Mapping[str, Any] = {
 }
 
 
+def _element(node: int, field: str, value: int) -> Any:
+    return _params(node, field, value, ELEMENTWISE_PARAMS)
+
+
+ELEMENTWISE_EDITS: Mapping[str, Any] = {
+    "mul shift 15": _element(0, "out_shift", 15),
+    "mul multiplier negative": _element(0, "out_multiplier", -1),
+    "mul zero point of input 2 not the tensor's": _element(0, "in2_zero_point", 1),
+    "mul activation range empty": _element(0, "act_max", -128),
+    "operand of another shape": _row("tensors", "tensor", 1, "rank", 2),
+    "constant outside the data": _row("tensors", "tensor", 1, "offset", 1 << 20),
+    "add count wrong": _element(1, "count", 23),
+    "add without broadcasting subtracts": _element(1, "in2_multiplier", -(2**30)),
+    "add without broadcasting of two shapes": _row("nodes", "node", 2, "kernel", 6),
+    "sub count wrong": _element(2, "count", 25),
+    "sub multiplier below the range": _element(2, "in2_multiplier", -(2**31)),
+    "sub shift 1": _element(2, "in2_shift", 1),
+    "extremum neither": _element(3, "maximum", 2),
+    "table count wrong": _element(4, "count", 1),
+    "table outside the data": _element(4, "table_off", 1 << 20),
+    "table ends outside the data": _element(4, "table_off", 8),
+    "table not aligned": _element(4, "table_off", 2),
+}
+
+
 def _pads(data: bytes) -> int:
     """Offset of a byte between two sections."""
     for kind in ("inputs", "outputs", "edges"):
@@ -212,6 +253,12 @@ def image_vectors() -> list[dict[str, Any]]:
     cases: dict[str, bytes] = {"valid, dense": dense, "valid, delta8": sparse}
     for name, edit in EDITS.items():
         data = bytearray(dense)
+        edit(data)
+        cases[name] = with_crc(data)
+    elementwise = elementwise_image()
+    cases["valid, element by element"] = elementwise
+    for name, edit in ELEMENTWISE_EDITS.items():
+        data = bytearray(elementwise)
         edit(data)
         cases[name] = with_crc(data)
     gap = bytearray(dense)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 
 from edgesparse.encode.lower.candidate import Candidate
 from edgesparse.encode.lower.convolution import conv_2d, depthwise_conv_2d, fully_connected
-from edgesparse.encode.lower.elementwise import add
+from edgesparse.encode.lower.elementwise import add, extremum, mul
+from edgesparse.encode.lower.lut import lut
 from edgesparse.encode.lower.movement import (
     concatenation,
     pad,
@@ -32,6 +33,18 @@ LOWER: Mapping[str, Callable[[Model, Node], list[Candidate]]] = {
     "DEPTHWISE_CONV_2D": depthwise_conv_2d,
     "FULLY_CONNECTED": fully_connected,
     "ADD": add,
+    "SUB": add,
+    "MUL": mul,
+    "MAXIMUM": extremum,
+    "MINIMUM": extremum,
+    "RELU": lut,
+    "RELU6": lut,
+    "RELU_N1_TO_1": lut,
+    "LEAKY_RELU": lut,
+    "HARD_SWISH": lut,
+    "LOGISTIC": lut,
+    "TANH": lut,
+    "QUANTIZE": lut,
     "AVERAGE_POOL_2D": average_pool_2d,
     "SOFTMAX": softmax,
     "PAD": pad,

@@ -17,5 +17,5 @@ class Candidate:
     channels: bytes = b""
     inputs: tuple[int, ...] = field(default=())
     """Indices of the activation tensors it reads; empty: the node's first input."""
-    tables: Mapping[str, bytes] = field(default_factory=dict)
-    """Further constant data, by the parameter that holds its offset."""
+    constants: Mapping[str, bytes] = field(default_factory=dict)
+    """Other constant data, by the parameter that becomes its offset."""

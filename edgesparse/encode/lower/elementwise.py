@@ -1,4 +1,4 @@
-"""ADD."""
+"""Operators of two operands that work element by element."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from edgesparse.encode import cost
 from edgesparse.encode.lower.candidate import Candidate
 from edgesparse.model import Model, Node
 from edgesparse.ops import AddOptions, activation_range
+from edgesparse.ops.elementwise import ExtremumOptions, MulOptions, SubOptions
 
 
 def add(model: Model, node: Node) -> list[Candidate]:
-    """ADD of two tensors of one shape."""
+    """ADD, or SUB as TFLite does it: the second multiplier is negative."""
     options = node.options
     assert isinstance(options, AddOptions)
     (scale1, zero1), (scale2, zero2) = (model.tensors[i].affine() for i in node.inputs)
@@ -18,6 +19,7 @@ def add(model: Model, node: Node) -> list[Candidate]:
     scaling = quantize.add_scaling(scale1, scale2, out_scale)
     act_min, act_max = activation_range(options.activation, out_scale, out_zero_point)
     elements = model.tensors[node.outputs[0]].elements
+    subtract = isinstance(options, SubOptions)
     params = {
         "count": elements,
         "left_shift": scaling.left_shift,
@@ -25,7 +27,7 @@ def add(model: Model, node: Node) -> list[Candidate]:
         "in1_multiplier": scaling.input1.multiplier,
         "in1_shift": scaling.input1.shift,
         "in2_zero_point": zero2,
-        "in2_multiplier": scaling.input2.multiplier,
+        "in2_multiplier": -scaling.input2.multiplier if subtract else scaling.input2.multiplier,
         "in2_shift": scaling.input2.shift,
         "out_zero_point": out_zero_point,
         "out_multiplier": scaling.output.multiplier,
@@ -33,4 +35,37 @@ def add(model: Model, node: Node) -> list[Candidate]:
         "act_min": act_min,
         "act_max": act_max,
     }
-    return [Candidate("add_s8", params, cost.add(elements), inputs=node.inputs)]
+    if not subtract and all(model.tensors[i].elements == elements for i in node.inputs):
+        return [Candidate("add_s8", params, cost.add(elements), inputs=node.inputs)]
+    predicted = cost.add_broadcast(elements)
+    return [Candidate("add_broadcast_s8", params, predicted, inputs=node.inputs)]
+
+
+def mul(model: Model, node: Node) -> list[Candidate]:
+    """MUL."""
+    options = node.options
+    assert isinstance(options, MulOptions)
+    (scale1, zero1), (scale2, zero2) = (model.tensors[i].affine() for i in node.inputs)
+    out_scale, out_zero_point = model.tensors[node.outputs[0]].affine()
+    rescale = quantize.mul_multiplier(scale1, scale2, out_scale)
+    act_min, act_max = activation_range(options.activation, out_scale, out_zero_point)
+    params = {
+        "in1_zero_point": zero1,
+        "in2_zero_point": zero2,
+        "out_zero_point": out_zero_point,
+        "out_multiplier": rescale.multiplier,
+        "out_shift": rescale.shift,
+        "act_min": act_min,
+        "act_max": act_max,
+    }
+    elements = model.tensors[node.outputs[0]].elements
+    return [Candidate("mul_s8", params, cost.mul(elements), inputs=node.inputs)]
+
+
+def extremum(model: Model, node: Node) -> list[Candidate]:
+    """MAXIMUM and MINIMUM."""
+    options = node.options
+    assert isinstance(options, ExtremumOptions)
+    elements = model.tensors[node.outputs[0]].elements
+    params = {"maximum": int(options.MAXIMUM)}
+    return [Candidate("extremum_s8", params, cost.extremum(elements), inputs=node.inputs)]

@@ -101,7 +101,7 @@ def _candidate(
     }
     table = b"".join(row for row, _, _ in rows)
     price += cost.move(runs=0, bytes_moved=filled)
-    return [Candidate("move_s8", params, price, inputs=inputs, tables={"moves_off": table})]
+    return [Candidate("move_s8", params, price, inputs=inputs, constants={"moves_off": table})]
 
 
 def _box(shape: Sequence[int], whole_in: Sequence[int], whole_out: Sequence[int]) -> list[_Loop]:
@@ -207,4 +207,4 @@ def resize_nearest_neighbor(model: Model, node: Node) -> list[Candidate]:
     pixels = batches * out_h * out_w
     price = cost.move(runs=pixels, bytes_moved=pixels * channels)
     params = {**sizes, "out_h": out_h, "out_w": out_w}
-    return [Candidate("resize_nearest_neighbor_s8", params, price, tables=tables)]
+    return [Candidate("resize_nearest_neighbor_s8", params, price, constants=tables)]
