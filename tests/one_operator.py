@@ -182,6 +182,27 @@ def softmaxes(draw: st.DrawFn) -> Example | None:
     return _example(b, rng)
 
 
+@st.composite
+def assignments(draw: st.DrawFn) -> Example | None:
+    """ASSIGN_VARIABLE, and a READ_VARIABLE that is free, or one that needs a copy of its own."""
+    rng = _rng(draw)
+    shape = (1, draw(st.integers(1, 40)))
+    b = Builder()
+    x = b.input(shape, 0.5, draw(_ZERO_POINT))
+    zero_point = b.tensors[x].zero_points[0]
+    init = b.call_once()
+    initial = init.constant(rng.integers(-128, 128, shape).astype(np.int8), 0.5)
+    init.assign_variable(init.var_handle("v"), initial)
+    handle = b.var_handle("v")
+    if draw(st.booleans()):
+        b.assign_variable(handle, x)
+        b.output(b.read_variable(handle, shape, 0.5, zero_point))
+    else:
+        b.output(b.read_variable(handle, shape, 0.5, zero_point))
+        b.assign_variable(handle, x)
+    return _example(b, rng)
+
+
 OPERATORS: dict[str, st.SearchStrategy[Example | None]] = {
     "CONV_2D": convolutions(depthwise=False),
     "DEPTHWISE_CONV_2D": convolutions(depthwise=True),
@@ -189,5 +210,6 @@ OPERATORS: dict[str, st.SearchStrategy[Example | None]] = {
     "ADD": additions(),
     "AVERAGE_POOL_2D": poolings(),
     "SOFTMAX": softmaxes(),
+    "ASSIGN_VARIABLE": assignments(),
 }
 """What a test draws from, by operator; None stands for a model that is refused."""

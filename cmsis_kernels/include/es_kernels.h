@@ -34,6 +34,7 @@
 
 #include <stdint.h>
 
+#include "es_kernels_state.h"
 #include "es_types.h"
 
 /* CONV_2D with dense weights: im2col, two filters by two positions.

@@ -5,13 +5,15 @@ One file a weight encoding (dense.py, delta8.py); lower.py has one function an o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from edgesparse import native, ops
 from edgesparse.edges import device_input, device_output
 from edgesparse.encode.lower import LOWER, Candidate
+from edgesparse.encode.state import Persistent, free_reads, persistent_tensors
 from edgesparse.errors import UsageError
-from edgesparse.model import Model, Node
+from edgesparse.model import Model, Node, Tensor
 
 __all__ = ["Candidate", "Encoded", "EncodedNode", "encode"]
 
@@ -33,12 +35,19 @@ class EncodedNode:
 class Encoded:
     """All device nodes of a model, in order, and which tensor lies where another one does.
 
-    `aliases`: index of a free RESHAPE's output -> index of the tensor whose bytes it is.
+    `aliases`: index of the output of a free RESHAPE or READ_VARIABLE -> index of the tensor whose
+    bytes it is.  `persistent`: the variables, by the index of the tensor that is their handle.
     """
 
     model: Model
     nodes: tuple[EncodedNode, ...]
     aliases: dict[int, int]
+    persistent: Mapping[int, Persistent] = field(default_factory=dict)
+
+    def tensor(self, tensor_index: int) -> Tensor:
+        """A tensor as the device sees it; a variable's handle stands for its values."""
+        variable = self.persistent.get(tensor_index)
+        return self.model.tensors[tensor_index] if variable is None else variable.tensor
 
     def root(self, tensor_index: int) -> int:
         """The tensor whose bytes a tensor is: itself unless it is an alias."""
@@ -55,7 +64,7 @@ class Encoded:
     def device_tensors(self) -> list[int]:
         """Indices of the tensors that the device knows, in order."""
         used = {i for node in self.nodes for i in (*node.inputs, *node.outputs)}
-        return sorted(used.union(self.device_inputs(), self.device_outputs()))
+        return sorted(used.union(self.device_inputs(), self.device_outputs(), self.persistent))
 
 
 def _encode_node(model: Model, node: Node, encoding: str | None) -> EncodedNode:
@@ -69,7 +78,7 @@ def _encode_node(model: Model, node: Node, encoding: str | None) -> EncodedNode:
         op=kernel.columns[0],
         encoding=kernel.columns[1],
         inputs=choice.inputs or node.inputs[:1],
-        outputs=node.outputs,
+        outputs=choice.outputs or node.outputs,
         macs=ops.macs(model, node),
         choice=choice,
     )
@@ -85,14 +94,22 @@ def encode(model: Model, *, encoding: str | None = None) -> Encoded:
         known = ", ".join(native.table("encoding"))
         raise UsageError(f"unknown encoding {encoding!r}; there are {known}")
     ops.check_supported(model)
-    nodes: list[EncodedNode] = []
+    nodes: list[Node] = []
     aliases: dict[int, int] = {}
     for node in model.nodes:
-        if ops.on_host(model, node):
+        if ops.on_host(model, node) or node.op in ops.DECLARATIONS:
             continue
         if node.op == "RESHAPE":
             source = node.inputs[0]
             aliases[node.outputs[0]] = aliases.get(source, source)
         else:
-            nodes.append(_encode_node(model, node, encoding))
-    return Encoded(model, tuple(nodes), aliases)
+            nodes.append(node)
+    outputs = [device_output(model, index) for index in model.outputs]
+    free = free_reads(model, nodes, aliases, outputs)
+    aliases = {index: free.get(source, source) for index, source in aliases.items()} | free
+    encoded = [
+        _encode_node(model, node, encoding)
+        for node in nodes
+        if free.keys().isdisjoint(node.outputs)
+    ]
+    return Encoded(model, tuple(encoded), aliases, persistent_tensors(model))

@@ -36,14 +36,26 @@ from edgesparse.ops.geometry import (
 from edgesparse.ops.pooling import AveragePool2DOptions
 from edgesparse.ops.shape import ReshapeOptions
 from edgesparse.ops.softmax import LogSoftmaxOptions, SoftmaxOptions
+from edgesparse.ops.state import (
+    DECLARATIONS,
+    AssignVariableOptions,
+    CallOnceOptions,
+    ReadVariableOptions,
+    VarHandleOptions,
+    Variable,
+    variable_at,
+)
 
 if TYPE_CHECKING:
     from edgesparse.model import Model, Node
 
 __all__ = [
+    "DECLARATIONS",
     "OPS",
     "AddOptions",
+    "AssignVariableOptions",
     "AveragePool2DOptions",
+    "CallOnceOptions",
     "Conv2DOptions",
     "DepthwiseConv2DOptions",
     "DequantizeOptions",
@@ -52,14 +64,18 @@ __all__ = [
     "MatrixGeometry",
     "Op",
     "QuantizeOptions",
+    "ReadVariableOptions",
     "ReshapeOptions",
     "SoftmaxOptions",
     "UnknownOptions",
+    "VarHandleOptions",
+    "Variable",
     "WindowGeometry",
     "activation_range",
     "check_supported",
     "macs",
     "on_host",
+    "variable_at",
     "weight_index",
     "window_axis",
     "window_geometry",
@@ -76,6 +92,10 @@ OPS: dict[str, type[Op]] = {
     "LOG_SOFTMAX": LogSoftmaxOptions,
     "QUANTIZE": QuantizeOptions,
     "DEQUANTIZE": DequantizeOptions,
+    "CALL_ONCE": CallOnceOptions,
+    "VAR_HANDLE": VarHandleOptions,
+    "READ_VARIABLE": ReadVariableOptions,
+    "ASSIGN_VARIABLE": AssignVariableOptions,
 }
 """Every supported operator by its TFLite name."""
 
@@ -113,6 +133,11 @@ def check_supported(model: Model) -> None:
         for index in model.outputs
         if index in given or index not in ready
     ]
+    offenders += [
+        ("output", model.tensors[index].label, "a variable's handle has no values")
+        for index in model.outputs
+        if model.tensors[index].dtype == "resource"
+    ]
     if offenders:
         raise UnsupportedModelError(offenders)
 
@@ -126,13 +151,13 @@ def _check_node(model: Model, node: Node, ready: set[int]) -> list[str]:
     """Reasons against a node; ready holds the tensors that have a value when it runs."""
     if node.op not in OPS:
         return node.options.check(model, node)
-    if len(node.outputs) != 1 or len(node.inputs) > node.options.MAX_INPUTS:
+    if len(node.outputs) != node.options.OUTPUTS or len(node.inputs) > node.options.MAX_INPUTS:
         return [f"{len(node.inputs)} inputs and {len(node.outputs)} outputs do not fit it"]
     reasons = [
         f"reads '{model.tensors[index].label}' before anything computes it"
         for index in node.inputs
         if index >= 0 and index not in ready
     ]
-    if node.outputs[0] in ready:
+    if not ready.isdisjoint(node.outputs):
         reasons.append("its output already has a value")
     return reasons + node.options.check(model, node)

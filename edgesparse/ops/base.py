@@ -40,6 +40,8 @@ class Op:
     """Whether the table may be missing; parse is then given None."""
     MAX_INPUTS: ClassVar[int] = 1
     """More operands than these are refused."""
+    OUTPUTS: ClassVar[int] = 1
+    """Any other number of results is refused."""
     HAS_WEIGHTS: ClassVar[bool] = False
     """Whether the second operand is a tensor of weights."""
     ON_HOST: ClassVar[bool] = False

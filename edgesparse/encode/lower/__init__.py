@@ -13,6 +13,7 @@ from edgesparse.encode.lower.convolution import conv_2d, depthwise_conv_2d, full
 from edgesparse.encode.lower.elementwise import add
 from edgesparse.encode.lower.pooling import average_pool_2d
 from edgesparse.encode.lower.softmax import softmax
+from edgesparse.encode.lower.state import assign_variable, read_variable
 from edgesparse.model import Model, Node
 
 __all__ = ["LOWER", "Candidate"]
@@ -24,4 +25,6 @@ LOWER: Mapping[str, Callable[[Model, Node], list[Candidate]]] = {
     "ADD": add,
     "AVERAGE_POOL_2D": average_pool_2d,
     "SOFTMAX": softmax,
+    "READ_VARIABLE": read_variable,
+    "ASSIGN_VARIABLE": assign_variable,
 }

@@ -17,3 +17,5 @@ class Candidate:
     channels: bytes = b""
     inputs: tuple[int, ...] = field(default=())
     """Indices of the activation tensors it reads; empty: the node's first input."""
+    outputs: tuple[int, ...] = field(default=())
+    """Indices of the tensors it writes; empty: the node's outputs."""
