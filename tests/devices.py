@@ -33,15 +33,19 @@ def batch_bytes(rows: Sequence[NDArray[np.int8]]) -> bytes:
     return b"".join(values[i].tobytes() for i in range(len(rows[0])) for values in rows)
 
 
-def run_rows(board: Board, image: Image, rows: Sequence[NDArray[np.int8]]) -> list[RunResult]:
+def run_rows(
+    board: Board, image: Image, rows: Sequence[NDArray[np.int8]], *, flags: int = 0
+) -> list[RunResult]:
     """One run a row."""
     batch = batch_bytes(rows)
     with power_on(board, image.device_bytes(), batch, arena_bytes=image.arena_bytes) as target:
         session = Session(target)
         session.hello()
-        return list(session.run(0, len(rows[0])))
+        return list(session.run(0, len(rows[0]), flags=flags))
 
 
-def run_native(image: Image, rows: Sequence[NDArray[np.int8]]) -> list[RunResult]:
+def run_native(
+    image: Image, rows: Sequence[NDArray[np.int8]], *, flags: int = 0
+) -> list[RunResult]:
     """One run a row, in this process."""
-    return run_rows(find_board("native"), image, rows)
+    return run_rows(find_board("native"), image, rows, flags=flags)
