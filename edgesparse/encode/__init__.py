@@ -94,6 +94,8 @@ def encode(model: Model, *, encoding: str | None = None) -> Encoded:
         known = ", ".join(native.table("encoding"))
         raise UsageError(f"unknown encoding {encoding!r}; there are {known}")
     ops.check_supported(model)
+    for index in model.inputs:
+        device_input(model, index)  # refuses inputs that no QUANTIZE makes int8
     nodes: list[Node] = []
     aliases: dict[int, int] = {}
     for node in model.nodes:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 INPUT_TYPES = ("uint8", "int16")
 """Integers, besides int8, that a model may take."""
 OUTPUT_TYPES = ("uint8", "int16")
-"""Integers, besides int8, that a model may give."""
+"""Integers, besides int8, that a model may give.
+
+int16 by TFLite Micro's QUANTIZE, which runs the same function; the desktop interpreter has none.
+"""
 _MAX_LIFTED = 2**30
 
 
