@@ -46,6 +46,20 @@ def small_image(encoding: str) -> bytes:
     return with_ample_scratch(build_image(encode(model, encoding=encoding)).device_bytes())
 
 
+def stateful_image() -> bytes:
+    """A sum in a variable: ADD, then a copy.  Tensors: input, variable, what is read, sum."""
+    b = Builder()
+    x = b.input((1, 8), 0.5, 3)
+    init = b.call_once()
+    start = init.constant(np.arange(8, dtype=np.int8).reshape(1, 8), 0.5)
+    init.assign_variable(init.var_handle("sum"), start)
+    handle = b.var_handle("sum")
+    y = b.add(x, b.read_variable(handle, (1, 8), 0.5), scale=0.5)
+    b.assign_variable(handle, y)
+    b.output(y)
+    return build_image(encode(parse_model(b.finish(), name="sum"))).device_bytes()
+
+
 def with_crc(data: bytearray) -> bytes:
     """The image with the CRC-32 that its bytes have."""
     total = min(len(data), int.from_bytes(data[8:12], "little"))
@@ -105,14 +119,18 @@ def _row(kind: str, layout: str, index: int, field: str, value: int) -> Any:
     return set_field(layout, field, value, place)
 
 
-def _params(node: int, field: str, value: int) -> Any:
+def _params_of(struct: str, node: int, field: str, value: int) -> Any:
     def place(data: bytes) -> int:
         rows = section_row(data, "nodes")[1]["offset"] + node * native.layout("node").size_bytes
         start = section_row(data, "params")[1]["offset"]
         return int(start + native.layout("node").unpack(data, rows)["params_off"])
 
+    return set_field(struct, field, value, place)
+
+
+def _params(node: int, field: str, value: int) -> Any:
     structs = ("conv_params", "pool_params", "fc_params", "softmax_params")
-    return set_field(structs[node], field, value, place)
+    return _params_of(structs[node], node, field, value)
 
 
 def _byte(kind: str, offset: int, value: int) -> Any:
@@ -196,6 +214,16 @@ EDITS: Mapping[str, Any] = {
 }
 
 
+STATE_EDITS: Mapping[str, Any] = {
+    "reset value outside the data": _row("tensors", "tensor", 1, "reset_off", 4),
+    "reset value not aligned": _row("tensors", "tensor", 1, "reset_off", 2),
+    "persistent tensor outside the arena": _row("tensors", "tensor", 1, "offset", 0xFFFFFF00),
+    "copy of other bytes": _params_of("copy_params", 1, "bytes", 7),
+    "copy into itself": _row("tensors", "tensor", 3, "offset", 0),
+    "copy of wider elements": _row("tensors", "tensor", 3, "type", 3),
+}
+
+
 def _pads(data: bytes) -> int:
     """Offset of a byte between two sections."""
     for kind in ("inputs", "outputs", "edges"):
@@ -211,6 +239,12 @@ def image_vectors() -> list[dict[str, Any]]:
     cases: dict[str, bytes] = {"valid, dense": dense, "valid, delta8": sparse}
     for name, edit in EDITS.items():
         data = bytearray(dense)
+        edit(data)
+        cases[name] = with_crc(data)
+    stateful = stateful_image()
+    cases["valid, with state"] = stateful
+    for name, edit in STATE_EDITS.items():
+        data = bytearray(stateful)
         edit(data)
         cases[name] = with_crc(data)
     gap = bytearray(dense)
