@@ -183,23 +183,21 @@ def softmaxes(draw: st.DrawFn) -> Example | None:
 
 
 @st.composite
-def assignments(draw: st.DrawFn) -> Example | None:
-    """ASSIGN_VARIABLE, and a READ_VARIABLE that is free, or one that needs a copy of its own."""
+def variables(draw: st.DrawFn, *, read_first: bool) -> Example | None:
+    """ASSIGN_VARIABLE before a free READ_VARIABLE; before both, perhaps, one that must copy."""
     rng = _rng(draw)
     shape = (1, draw(st.integers(1, 40)))
+    zero_point = draw(_ZERO_POINT)
     b = Builder()
-    x = b.input(shape, 0.5, draw(_ZERO_POINT))
-    zero_point = b.tensors[x].zero_points[0]
+    x = b.input(shape, 0.5, zero_point)
     init = b.call_once()
     initial = init.constant(rng.integers(-128, 128, shape).astype(np.int8), 0.5)
     init.assign_variable(init.var_handle("v"), initial)
     handle = b.var_handle("v")
-    if draw(st.booleans()):
-        b.assign_variable(handle, x)
+    if read_first:
         b.output(b.read_variable(handle, shape, 0.5, zero_point))
-    else:
-        b.output(b.read_variable(handle, shape, 0.5, zero_point))
-        b.assign_variable(handle, x)
+    b.assign_variable(handle, x)
+    b.output(b.read_variable(handle, shape, 0.5, zero_point))
     return _example(b, rng)
 
 
@@ -210,6 +208,7 @@ OPERATORS: dict[str, st.SearchStrategy[Example | None]] = {
     "ADD": additions(),
     "AVERAGE_POOL_2D": poolings(),
     "SOFTMAX": softmaxes(),
-    "ASSIGN_VARIABLE": assignments(),
+    "ASSIGN_VARIABLE": variables(read_first=False),
+    "READ_VARIABLE": variables(read_first=True),
 }
 """What a test draws from, by operator; None stands for a model that is refused."""

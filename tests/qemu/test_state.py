@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgesparse import oracle
+from edgesparse.cli import main
 from edgesparse.deploy.boards import Board
 from edgesparse.deploy.run import Options, deploy_model
 from edgesparse.deploy.session import FLAG_RESET_STATE, Session
@@ -125,3 +127,18 @@ def test_validate_runs_the_reference_in_step(
     )
     assert document["difference"] is None
     assert document["layers_compared"] == 2 * ROWS
+
+
+def test_the_command_line_resets_when_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, data = files(tmp_path, golden=X + INITIAL)  # what each row gives by itself
+    common = [str(path), "--board", "native", "--inputs", str(data), "--json"]
+    mismatches = {}
+    for option in ("", "--reset-state"):
+        log = str(tmp_path / f"log{option}")
+        assert main(["deploy", *common, "--log", log, *option.split()]) == 0
+        mismatches[option] = json.loads(capsys.readouterr().out)["mismatches"]
+        assert main(["validate", *common, "--rows", "3", *option.split()]) == 0
+        assert json.loads(capsys.readouterr().out)["difference"] is None
+    assert mismatches == {"": ROWS - 1, "--reset-state": 0}
