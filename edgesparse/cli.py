@@ -131,7 +131,11 @@ def deploy(
     reset_state: ResetOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a model on a board, run inputs through it, show each layer's zeros, work and cost."""
+    """Run a model on a board and show each layer's zeros, work and cost.
+
+    Any supported .tflite goes through all stages on the fly; without a model the bundled demo
+    runs. The log of the run is a folder with the bytes received, the records and the summary.
+    """
     from edgesparse.deploy.run import Options, deploy_model
     from edgesparse.pipeline import Recipe
 
@@ -167,7 +171,7 @@ def convert(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Convert a .tflite model into a sparse image (.esm)."""
+    """Convert a .tflite into a sparse image (.esm)."""
     from edgesparse.pipeline import Recipe, convert_file
 
     document = convert_file(
@@ -189,7 +193,10 @@ def analyze(
     encoding: EncodingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show each layer's operator, shapes, MACs, weights, zeros and bytes, and the memory needed."""
+    """Show what a model is made of, layer by layer.
+
+    Operators, shapes, MACs, weights, zeros, bytes dense and encoded, flash and RAM.
+    """
     from edgesparse.analyze import analyze as analyze_image
     from edgesparse.analyze import render_analysis
     from edgesparse.pipeline import Recipe, convert_model, read_model
@@ -219,7 +226,11 @@ def validate(
     reset_state: ResetOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare every tensor and every zero count on a board with the reference interpreter."""
+    """Compare a board with the reference, tensor by tensor.
+
+    Every layer's output and zero count must equal the reference interpreter's; the first
+    difference is named, and the exit code is then 7.
+    """
     from edgesparse.pipeline import Recipe
     from edgesparse.validate import check_validation, validate_model
 
@@ -242,7 +253,7 @@ def validate(
 
 @app.command()
 def boards(as_json: JsonOption = False) -> None:
-    """List the boards that models can be deployed to."""
+    """List the boards that models can run on."""
     from edgesparse.deploy.boards import list_boards
     from edgesparse.doctor import describe_boards, render_boards
 
@@ -255,7 +266,7 @@ def boards(as_json: JsonOption = False) -> None:
 
 @app.command()
 def doctor(as_json: JsonOption = False) -> None:
-    """Say what is installed, what is missing, and the one command that mends it."""
+    """Say what is missing, and the command that mends it."""
     from edgesparse.doctor import check_doctor, diagnose, render_diagnosis
 
     document = diagnose()

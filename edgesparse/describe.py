@@ -52,7 +52,7 @@ def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
     weights, zeros = weight_counts(model, node)
     place = device.get(node.index)
     row = None if place is None else encoded.nodes[place]
-    free = node.outputs[0] in encoded.aliases if node.outputs else False
+    renames = bool(node.outputs) and (node.outputs[0] in encoded.aliases or node.op == "QUANTIZE")
     return LayerMeta(
         index=node.index,
         name=_name(model, node),
@@ -66,7 +66,7 @@ def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
         activations=_activations(encoded, node),
         dense_bytes=weights,
         encoded_bytes=0 if row is None else len(row.choice.weights),
-        **(_same_as(encoded, node) if free else {}),
+        **(_same_as(encoded, node) if renames else {}),
     )
 
 

@@ -34,7 +34,7 @@ static const es_native_row_t rows[] = {
 #define ES_KERNEL(id, op, encoding, isa, name, doc) {"kernel", #name, (id), {#op, #encoding, #isa}, doc},
 #include "kernels.def"
 #undef ES_KERNEL
-#define ES_ISA(id, name, doc) {"isa", #name, (id), {"", "", ""}, doc},
+#define ES_ISA(id, name, includes, doc) {"isa", #name, (id), {#includes, "", ""}, doc},
 #include "isas.def"
 #undef ES_ISA
 #define ES_STRUCT(name)

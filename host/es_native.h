@@ -12,7 +12,7 @@ typedef struct {
     const char *table; /* "status", "op", "kernel", "encoding", ... */
     const char *name;
     int32_t id;
-    const char *columns[3]; /* op: tflite, params. kernel: op, encoding, isa. record: direction, tail. */
+    const char *columns[3]; /* op: tflite, params. kernel: op, encoding, isa. isa: includes. record: direction, tail. */
     const char *doc;
 } es_native_row_t;
 

@@ -78,7 +78,7 @@ bool es_port_native_open(const uint8_t *image, uint32_t image_bytes, const uint8
                                  .arena = {arena, arena_bytes},
                                  .batch = {rows, batch_bytes},
                                  .unit = ES_UNIT_none,
-                                 .isa = ES_ISA_armv7em};
+                                 .isa = ES_ISA_armv8m_main_dsp}; /* includes all others: here all is plain C */
     return port.model != NULL && arena != NULL && rows != NULL;
 }
 

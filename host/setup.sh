@@ -127,8 +127,9 @@ venv() {
     fi
     say "installing edgesparse and the packages it needs into .venv"
     build_requires="$(sed -n 's/^requires = \[\(.*\)\]$/\1/p' pyproject.toml | tr -d '",')"
+    # Without build isolation, packages that come as sources only (cobs) need setuptools and wheel here.
     # shellcheck disable=SC2086
-    pip_install $build_requires cmake ninja
+    pip_install $build_requires cmake ninja setuptools wheel
     pip_install --no-build-isolation --editable '.[test,lint]'
 }
 

@@ -20,6 +20,7 @@ _COLUMNS = {
     "op": ("TFLite operator", "parameters", ""),
     "section": ("bytes a row", "", ""),
     "type": ("bytes", "", ""),
+    "isa": ("includes", "", ""),
     "kernel": ("operator", "encoding", "instruction set"),
     "record": ("direction", "tail", ""),
 }

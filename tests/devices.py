@@ -36,12 +36,16 @@ def batch_bytes(rows: Sequence[NDArray[np.int8]]) -> bytes:
 def run_rows(
     board: Board, image: Image, rows: Sequence[NDArray[np.int8]], *, flags: int = 0
 ) -> list[RunResult]:
-    """One run a row."""
-    batch = batch_bytes(rows)
+    """One run a row, from the batch or, where a board has no memory for it, through the link."""
+    has_batch = board.memory.batch is not None
+    batch = batch_bytes(rows) if has_batch else b""
     with power_on(board, image.device_bytes(), batch, arena_bytes=image.arena_bytes) as target:
         session = Session(target)
         session.hello()
-        return list(session.run(0, len(rows[0]), flags=flags))
+        if has_batch:
+            return list(session.run(0, len(rows[0]), flags=flags))
+        sent = [[values[i].tobytes() for values in rows] for i in range(len(rows[0]))]
+        return [session.run_from_link(row, flags=flags) for row in sent]
 
 
 def run_native(

@@ -41,7 +41,7 @@ enum {
 #define ES_KERNEL(id, op, encoding, isa, name, doc) ES_KERNEL_##name = (id),
 #include "kernels.def"
 #undef ES_KERNEL
-#define ES_ISA(id, name, doc) ES_ISA_##name = (id),
+#define ES_ISA(id, name, includes, doc) ES_ISA_##name = (id),
 #include "isas.def"
 #undef ES_ISA
 };

@@ -32,7 +32,7 @@ L1_CONV = (1e-3, 3e-4, 1e-4)  # penalty per unit of absolute kernel weight, laye
 L1_DENSE = (2e-4, 1e-3)
 BIAS_START = 0.1  # above zero, so that no ReLU is off for every row from the start
 DROPOUT = 0.3
-MIN_SCALE_RATIO = 0.01  # of a filter's scale to the largest in its layer
+DEAD_SCALE_RATIO = 0.01  # a filter counts as dead below this share of its layer's largest scale
 ALLOWED_OPS = frozenset(
     {
         "CONV_2D",
@@ -199,7 +199,7 @@ def weighted_layers(interpreter: Any) -> list[WeightedLayer]:
 
 
 def check_scales(layers: Sequence[WeightedLayer]) -> None:
-    """Refuse weights without one scale per dense tensor or filter, and filters that died."""
+    """Refuse weights that are not int8 with one scale per dense tensor or one per filter."""
     for layer in layers:
         expected = 1 if layer.op == "FULLY_CONNECTED" else layer.codes.shape[0]
         if layer.codes.dtype != np.int8 or len(layer.scales) != expected:
@@ -207,8 +207,6 @@ def check_scales(layers: Sequence[WeightedLayer]) -> None:
                 f"{layer.op} {layer.codes.shape}: {layer.codes.dtype} weights with "
                 f"{len(layer.scales)} scales, expected int8 with {expected}"
             )
-        if layer.scales.min() < MIN_SCALE_RATIO * layer.scales.max():
-            raise ValueError(f"{layer.op} {layer.codes.shape}: a filter is zero, try a new seed")
 
 
 def accuracy(scores: npt.NDArray[Any], y: LabelArray) -> float:
@@ -217,24 +215,31 @@ def accuracy(scores: npt.NDArray[Any], y: LabelArray) -> float:
 
 
 def print_layers(layers: Sequence[WeightedLayer]) -> None:
-    """Print one line per weighted layer: operator, weight shape, zero codes, scales."""
+    """Print one line per weighted layer: operator, weight shape, zero codes, scales.
+
+    The L1 penalty may drive a whole filter to zero (it then has a tiny scale); such filters are
+    counted as dead.
+    """
     for layer in layers:
         zeros = int(np.count_nonzero(layer.codes == 0))
         share = 100.0 * zeros / layer.codes.size
+        dead = int(np.count_nonzero(layer.scales < DEAD_SCALE_RATIO * layer.scales.max()))
         shape = "x".join(map(str, layer.codes.shape))
         print(
             f"{layer.op:17} {shape:10} {layer.codes.size:6} weights, "
-            f"{zeros:6} zero ({share:.1f} %), {len(layer.scales)} scales"
+            f"{zeros:6} zero ({share:.1f} %), {len(layer.scales)} scales, {dead} dead"
         )
 
 
 def make_demo(out: Path, seed: int, epochs: int) -> None:
     """Train, quantise and check the model; write digits.tflite and digits.npz into ``out``."""
-    # Read when TensorFlow is loaded: fixed summation order whatever the processor.
+    # Read when TensorFlow is loaded: fewer differences between processors.
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     tf: Any = importlib.import_module("tensorflow")
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    tf.config.threading.set_intra_op_parallelism_threads(1)  # sums depend on the thread count
+    tf.config.threading.set_inter_op_parallelism_threads(1)
     split = load_split()
     network = train_network(tf, split.train, epochs)
     model = convert_int8(tf, network, split.calibration)

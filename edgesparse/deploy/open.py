@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgesparse.deploy.boards import Board, NativeRunner
+from edgesparse.deploy.boards import Board, NativeRunner, list_boards
 from edgesparse.deploy.firmware import Firmware, ensure_firmware
 from edgesparse.deploy.native import NativeTarget
 from edgesparse.deploy.qemu import QemuTarget
@@ -13,7 +13,17 @@ from edgesparse.deploy.target import Target
 from edgesparse.errors import DoesNotFitError
 from edgesparse.image import Image
 
-__all__ = ["Capacity", "batch_rows", "capacity_of", "check_fit", "open_target"]
+__all__ = [
+    "FIRMWARE_VARIABLES_BYTES",
+    "Capacity",
+    "batch_rows",
+    "capacity_of",
+    "check_fit",
+    "open_target",
+]
+
+FIRMWARE_VARIABLES_BYTES = 16384
+"""RAM that any firmware takes at most beside its stack; a test holds every board to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +49,42 @@ def capacity_of(board: Board, *, progress: Callable[[str], None] | None = None) 
     return Capacity(firmware, firmware.model_bytes, firmware.arena_bytes, batch_bytes)
 
 
+def _surely_fits(image: Image, board: Board) -> bool:
+    """By the memory map alone, without building the board's firmware."""
+    memory = board.memory
+    taken_bytes = memory.stack_bytes + FIRMWARE_VARIABLES_BYTES if board.has_firmware else 0
+    return (
+        len(image.device_bytes()) <= memory.model.bytes
+        and image.arena_bytes + taken_bytes <= memory.ram.bytes
+    )
+
+
+def _larger_board(image: Image) -> str | None:
+    """A hint with the smallest board that takes the image; None if there is none."""
+    fitting = [board for board in list_boards() if _surely_fits(image, board)]
+    if not fitting:
+        return None
+    found = min(fitting, key=lambda board: board.memory.model.bytes + board.memory.ram.bytes)
+    flash_kb, ram_kb = found.memory.model.bytes // 1024, found.memory.ram.bytes // 1024
+    return (
+        f"it fits {found.name} ({flash_kb} KB for models, {ram_kb} KB of RAM): --board {found.name}"
+    )
+
+
 def check_fit(image: Image, board: Board, capacity: Capacity) -> None:
-    """Raise DoesNotFitError unless the board has the flash and the RAM that an image needs."""
+    """Raise DoesNotFitError unless the board has the flash and the RAM that an image needs.
+
+    The error's hint names a board on which it fits, where there is one.
+    """
     flash_bytes = len(image.device_bytes())
     if flash_bytes > capacity.model_bytes:
         what = f"the model image in {board.name}'s model partition"
-        raise DoesNotFitError(what, flash_bytes, capacity.model_bytes)
+        raise DoesNotFitError(what, flash_bytes, capacity.model_bytes, hint=_larger_board(image))
     if image.arena_bytes > capacity.arena_bytes:
         what = f"the model's arena in {board.name}'s RAM"
-        raise DoesNotFitError(what, image.arena_bytes, capacity.arena_bytes)
+        raise DoesNotFitError(
+            what, image.arena_bytes, capacity.arena_bytes, hint=_larger_board(image)
+        )
 
 
 def batch_rows(image: Image, capacity: Capacity) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from edgesparse import demo
 from edgesparse.deploy.boards import Board, find_board
 from edgesparse.deploy.open import Capacity, batch_rows, capacity_of, check_fit, open_target
 from edgesparse.deploy.session import FLAG_RESET_STATE, Session
-from edgesparse.errors import DoesNotFitError, StoppedError
+from edgesparse.errors import DoesNotFitError, StoppedError, TargetError
 from edgesparse.image import Image
 from edgesparse.inputs import Inputs, batch_bytes, check_golden, load_inputs, row_bytes, rows_for
 from edgesparse.pipeline import Recipe, prepare_image
@@ -136,9 +137,9 @@ def deploy_model(
     plan = _Plan(runs, count, has_batch, reset)
     summary = Summary(setup)
     with (
+        open_target(board, image, batch, capacity) as target,
         RunLog.create(options.log, setup) as log,
         LiveTable(Console(quiet=quiet), summary, log=log.folder) as table,
-        open_target(board, image, batch, capacity) as target,
     ):
         session = Session(target, timeout_s=options.timeout_s, log=log)
         summary.greet(session.hello())
@@ -146,7 +147,8 @@ def deploy_model(
             for result in _results(session, rows, plan):
                 table.add(result)
         except KeyboardInterrupt:
-            session.abort()
+            with contextlib.suppress(TargetError):  # Ctrl-C may have reached QEMU too
+                session.abort()
             raise StoppedError(f"stopped; what was done is in {log.folder}") from None
         document = summary.document()
         log.finish(document)

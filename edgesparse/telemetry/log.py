@@ -21,7 +21,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from edgesparse.errors import UsageError
+from edgesparse.errors import EdgesparseError, UsageError
 from edgesparse.files import read_file, write_file
 from edgesparse.report import Summary
 from edgesparse.telemetry.record import Event, Hello, Receiver, Record, event_line, fields_of
@@ -80,13 +80,13 @@ class RunLog:
         self.folder = folder
         self.setup = setup
         self._finished = False
+        write_file(folder / _SESSION, setup.to_json())
         try:
             # Unbuffered: what was received is in the file, whatever happens next.
             self._capture = (folder / _CAPTURE).open("xb", buffering=0)
             self._records = (folder / _RECORDS).open("xb", buffering=0)
         except OSError as error:
             raise _cannot_write(folder, error) from error
-        write_file(folder / _SESSION, setup.to_json())
 
     @classmethod
     def create(cls, folder: Path | None, setup: Setup) -> Self:
@@ -148,7 +148,7 @@ class RunLog:
         if self._finished:
             return
         # The error that led here matters more than one about the log.
-        with contextlib.suppress(UsageError) if exc_type else contextlib.nullcontext():
+        with contextlib.suppress(EdgesparseError) if exc_type else contextlib.nullcontext():
             replay(self.folder)
 
 

@@ -9,8 +9,13 @@
  */
 void es_cortex_m_describe(es_port_info_t *info);
 
-/* Sleeps until external interrupt `irq`, below 32, is pending; returns at once if it is. No handler ever runs,
- * since interrupts stay masked: the peripheral must hold its line up until it has been served.
+/* Makes a stack that has grown too far fault instead of running into nothing. Called first after reset, before there
+ * are variables. In the folder of the architecture, armv7m or armv8m, that board.json names.
+ */
+void es_cortex_m_guard_stack(void);
+
+/* Sleeps until external interrupt `irq` is pending; returns at once if it is. No handler ever runs, since interrupts
+ * stay masked: the peripheral must hold its line up until it has been served.
  */
 void es_cortex_m_wait_irq(uint32_t irq);
 

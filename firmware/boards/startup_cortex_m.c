@@ -4,22 +4,15 @@
 #define BOOT_MAGIC 0x45534254u /* in .noinit after the first start since power-on */
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
-#define NVIC_ISER REGISTER(0xE000E100u)
-#define NVIC_ICPR REGISTER(0xE000E280u)
+#define NVIC_ISER 0xE000E100u
+#define NVIC_ICPR 0xE000E280u
 #define SCB_AIRCR REGISTER(0xE000ED0Cu)
 #define SCB_AIRCR_RESET 0x05FA0004u /* key, SYSRESETREQ */
 #define SCB_CFSR REGISTER(0xE000ED28u)
 #define SCB_HFSR REGISTER(0xE000ED2Cu)
-#define MPU_TYPE REGISTER(0xE000ED90u)
-#define MPU_CTRL REGISTER(0xE000ED94u)
-#define MPU_CTRL_ON 5u /* enable; all that no region covers stays as it is */
-#define MPU_RNR REGISTER(0xE000ED98u)
-#define MPU_RBAR REGISTER(0xE000ED9Cu)
-#define MPU_RASR REGISTER(0xE000EDA0u)
-#define MPU_RASR_GUARD 0x1000000Fu /* no access, no execution; 256 bytes, as in the linker script */
 
 /* From the linker script. Only their addresses mean anything. */
-extern uint8_t __es_stack_guard[], __es_stack_top[];
+extern uint8_t __es_stack_top[];
 extern const uint32_t __es_data_load[];
 extern uint32_t __es_data_start[], __es_data_end[], __es_bss_start[], __es_bss_end[];
 extern uint8_t __es_arena_start[], __es_arena_end[], __es_batch_start[], __es_batch_end[];
@@ -58,21 +51,9 @@ void es_fault_handler(uint32_t pc, uint32_t lr) {
     es_port_reset();
 }
 
-/* Makes a stack that has grown too far fault instead of running into nothing. Cores without MPU go without. */
-static void guard_stack(void) {
-    if (MPU_TYPE == 0) {
-        return;
-    }
-    MPU_RNR = 0;
-    MPU_RBAR = (uint32_t)(uintptr_t)__es_stack_guard;
-    MPU_RASR = MPU_RASR_GUARD;
-    MPU_CTRL = MPU_CTRL_ON;
-    __asm volatile("dsb\nisb" ::: "memory");
-}
-
 void es_reset_handler(void) {
     __asm volatile("cpsid i");
-    guard_stack();
+    es_cortex_m_guard_stack();
     const uint32_t *load = __es_data_load;
     for (uint32_t *word = __es_data_start; word < __es_data_end; word++) {
         *word = *load++;
@@ -119,8 +100,9 @@ void es_cortex_m_describe(es_port_info_t *info) {
 }
 
 void es_cortex_m_wait_irq(uint32_t irq) {
-    NVIC_ISER = 1u << irq;
-    NVIC_ICPR = 1u << irq;
+    const uint32_t word_off = irq / 32u * 4u;
+    REGISTER(NVIC_ISER + word_off) = 1u << irq % 32u;
+    REGISTER(NVIC_ICPR + word_off) = 1u << irq % 32u;
     __asm volatile("dsb\nwfi" ::: "memory");
 }
 

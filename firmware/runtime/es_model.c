@@ -77,7 +77,7 @@ static es_status_t check_header(es_model_t *model, uint32_t capacity_bytes, cons
     if ((h->required_features & ~ES_KNOWN_FEATURES) != 0) {
         return refuse(where, 0, offsetof(es_image_header_t, required_features), ES_STATUS_bad_feature);
     }
-    if (h->target_isa != ES_ISA_any && h->target_isa != limits->isa) {
+    if (!es_isa_runs(limits->isa, h->target_isa)) {
         return refuse(where, 0, offsetof(es_image_header_t, target_isa), ES_STATUS_bad_isa);
     }
     for (uint32_t i = 0; i < 4; i++) {
@@ -282,7 +282,7 @@ static es_status_t check_node_row(const es_model_t *model, const es_node_t *node
     if (kernel == NULL || kernel->op != node->op) {
         return ES_STATUS_bad_kernel;
     }
-    if (kernel->isa != ES_ISA_any && kernel->isa != limits->isa) {
+    if (!es_isa_runs(limits->isa, kernel->isa)) {
         return ES_STATUS_bad_isa;
     }
     if (node->flags != 0) {

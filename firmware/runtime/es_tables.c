@@ -43,6 +43,20 @@ static const es_op_t *const ops[] = {
 #undef ES_OP
 };
 
+static const uint16_t isa_includes[] = {
+#define ES_ISA(id, name, includes, doc) [id] = ES_ISA_##includes,
+#include "isas.def"
+#undef ES_ISA
+};
+
+bool es_isa_runs(uint16_t own, uint16_t needed) {
+    uint16_t isa = own;
+    while (isa != needed && isa != ES_ISA_any) {
+        isa = isa_includes[isa];
+    }
+    return isa == needed;
+}
+
 const es_kernel_t *es_kernel_find(uint16_t id) {
     for (uint32_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++) {
         if (kernels[i].id == id) {

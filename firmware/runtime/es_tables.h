@@ -49,6 +49,9 @@ const es_kernel_t *es_kernel_find(uint16_t id);
 const es_encoding_t *es_encoding_find(uint16_t id);
 const es_op_t *es_op_find(uint16_t id);
 
+/* Whether a core with instruction set `own`, a row of isas.def, runs what needs `needed`, any number. */
+bool es_isa_runs(uint16_t own, uint16_t needed);
+
 #define ES_OP(id, name, tflite, params, doc) extern const es_op_t es_op_##name;
 #include "tables/ops.def"
 #undef ES_OP

@@ -151,6 +151,7 @@ EDITS: Mapping[str, Any] = {
     "unknown required feature": _header("required_features", 1 << 31),
     "unknown optional feature is fine": _header("optional_features", 1 << 31),
     "other instruction set": _header("target_isa", 77),
+    "instruction set that all cores include is fine": _header("target_isa", 2),
     "reserved header word": _header("reserved", 1),
     "arena not a multiple of 16": _header("arena_bytes", 1001),
     "arena beyond the RAM": _header("arena_bytes", 0xFFFFFFF0),

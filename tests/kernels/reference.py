@@ -8,6 +8,7 @@ counts bits to the left, as TFLite's, so it is the negative of ``channel.shift``
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +72,7 @@ def requantize(acc: Int64, output: Output) -> Int8:
 
 
 def patches(
-    x: Int64, kernel: tuple[int, int], window: Window
+    x: Int64, kernel: tuple[int, ...], window: Window
 ) -> tuple[Int64, npt.NDArray[np.bool_]]:
     """The taps under each output.
 
@@ -144,8 +145,8 @@ def average_pool_2d(
 
 def shift_left_saturated(x: int, bits: int) -> int:
     """x * 2^bits, kept inside int32."""
-    shifted = x << bits
-    return max(-(2**31), min(2**31 - 1, shifted))
+    lowest, highest = -(2**31), 2**31 - 1
+    return max(lowest, min(highest, x << bits))
 
 
 def multiply_q31(a: int, b: int) -> int:
@@ -169,12 +170,13 @@ def exp_on_negative_values(a: int) -> int:
     x4_over_4 = divide_by_pot(multiply_q31(x2, x2), 2)
     sum_over_2 = multiply_q31(x4_over_4 + x3, round(2**31 / 3)) + x2
     tail = x + divide_by_pot(sum_over_2, 1)
-    exp_minus_eighth = round(np.exp(-1 / 8) * 2**31)
+    exp_minus_eighth = round(math.exp(-1 / 8) * 2**31)
     result = exp_minus_eighth + multiply_q31(exp_minus_eighth, tail)
     rest = fraction - a
     for exponent in range(-2, 5):
         if rest >> (26 + exponent) & 1:
-            result = multiply_q31(result, round(np.exp(-(2.0**exponent)) * 2**31))
+            factor = round(math.exp(-(2.0**exponent)) * 2**31)
+            result = multiply_q31(result, factor)
     return result
 
 

@@ -7,7 +7,6 @@ import os
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
 from edgesparse import native, oracle
 from edgesparse.encode import encode
@@ -59,30 +58,43 @@ def test_every_kernel_is_drawn() -> None:
         assert {encoding for op, encoding in encodings if op == name.lower()} == set(wanted)
 
 
-def products_by_definition(example: Example, node_op: str) -> int:
-    """Products of a real weight and a real input, by visiting every output, tap and channel."""
+def products_by_definition(example: Example, *, zeros_too: bool) -> int:
+    """Products of a weight and an input that is no padding, by visiting every output and tap."""
     model = example.model
     node = model.nodes[0]
     geometry = node.options.geometry(model, node)  # type: ignore[attr-defined]
     weights = model.tensors[node.inputs[1]].data
     assert weights is not None
+    counted = np.ones_like(weights) if zeros_too else weights != 0
     total = 0
     for kh in range(geometry.kernel_h):
         for kw in range(geometry.kernel_w):
-            tap = weights[0, kh, kw] if node_op == "DEPTHWISE_CONV_2D" else weights[:, kh, kw]
+            tap = int(np.count_nonzero(counted[:, kh, kw]))
             for oh in range(geometry.out_h):
                 for ow in range(geometry.out_w):
                     y = oh * geometry.stride_h - geometry.pad_top + kh * geometry.dilation_h
                     x = ow * geometry.stride_w - geometry.pad_left + kw * geometry.dilation_w
                     if 0 <= y < geometry.in_h and 0 <= x < geometry.in_w:
-                        total += int(np.count_nonzero(tap))
+                        total += tap
     return total * geometry.batches
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(OPERATORS["CONV_2D"], st.just("CONV_2D"))
-def test_macs_done_counts_real_products(example: Example | None, node_op: str) -> None:
-    assume(example is not None)
-    assert example is not None
-    image = build_image(encode(example.model, encoding="delta8"))
-    assert image.macs_done == (products_by_definition(example, node_op),)
+@pytest.mark.parametrize(
+    ("operator", "encoding"),
+    [("CONV_2D", "delta8"), ("CONV_2D", "dense"), ("DEPTHWISE_CONV_2D", "dense")],
+)
+def test_macs_done_counts_products_that_are_formed(operator: str, encoding: str) -> None:
+    """Of weights that are stored, zero or not, and of inputs that are there."""
+
+    @settings(
+        max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    )
+    @given(OPERATORS[operator])
+    def check(example: Example | None) -> None:
+        assume(example is not None)
+        assert example is not None
+        image = build_image(encode(example.model, encoding=encoding))
+        expected = products_by_definition(example, zeros_too=encoding == "dense")
+        assert image.macs_done == (expected,)
+
+    check()

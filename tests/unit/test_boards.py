@@ -14,6 +14,7 @@ from edgesparse import native
 from edgesparse.deploy import firmware
 from edgesparse.deploy.boards import Board, find_board, list_boards, sources_root
 from edgesparse.errors import MissingToolError, TargetError, UsageError
+from tests.conformance.make_vectors import small_image, with_crc
 
 
 def board_data(**changes: object) -> dict[str, Any]:
@@ -81,6 +82,53 @@ def test_unknown_board_lists_the_known_ones() -> None:
 
 def test_every_board_asks_for_a_known_instruction_set() -> None:
     assert {board.isa for board in list_boards()} <= set(native.table("isa"))
+
+
+def test_what_a_core_includes_ends_at_any() -> None:
+    """The loader walks from row to row until there."""
+    rows = native.table("isa")
+    for start in rows:
+        name, seen = start, set()
+        while name != "any":
+            assert name not in seen
+            seen.add(name)
+            name = rows[name].columns[0]
+    assert rows["any"].columns[0] == "any"
+
+
+@pytest.mark.parametrize(
+    ("core", "runs"),
+    [
+        ("any", {"any"}),
+        ("armv7m", {"any", "armv7m"}),
+        ("armv7em", {"any", "armv7m", "armv7em"}),
+        ("armv8m_main_dsp", {"any", "armv7m", "armv7em", "armv8m_main_dsp"}),
+    ],
+)
+def test_a_core_runs_what_its_instruction_set_includes(core: str, runs: set[str]) -> None:
+    header = native.layout("image_header")
+    image = bytearray(small_image("dense"))
+    offset = next(field.offset for field in header.fields if field.name == "target_isa")
+    for name, row in native.table("isa").items():
+        image[offset : offset + 2] = row.id.to_bytes(2, "little")
+        status = native.check_image(with_crc(image), isa=core).status
+        assert native.name_of("status", status) == ("ok" if name in runs else "bad_isa")
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("qemu:cortex-m3", "qemu-mps2-an385"),
+        ("qemu:cortex-m4", "qemu-mps2-an386"),
+        ("qemu:cortex-m7", "qemu-mps2-an500"),
+        ("qemu:cortex-m33", "qemu-mps2-an505"),
+        ("qemu:cortex-m55", "qemu-mps3-an547"),
+    ],
+)
+def test_a_core_names_its_board(alias: str, name: str) -> None:
+    board = find_board(alias)
+    assert board.name == name
+    assert alias == f"qemu:{board.cpu}"
 
 
 def test_build_id_depends_on_every_source_and_on_its_name(tmp_path: Path) -> None:

@@ -116,6 +116,23 @@ def test_an_interruption_between_capture_and_records_is_mended(tmp_path: Path) -
     assert json.loads(files["summary.json"])["runs"] == 1
 
 
+def test_the_first_error_is_the_one_that_is_told(tmp_path: Path) -> None:
+    """A capture that the summary cannot be made from does not hide what went wrong before."""
+
+    def work() -> None:
+        meta = small_setup().meta
+        other = meta.model_copy(update={"layers": meta.layers[:2]})
+        with RunLog.create(tmp_path / "log", small_setup(meta=other)) as log:
+            session = Session(ScriptedTarget(), log=log)
+            session.hello()
+            list(session.run(0, 1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert (tmp_path / "log" / "capture.bin").stat().st_size > 0
+
+
 def test_bytes_are_in_the_file_at_once(tmp_path: Path) -> None:
     with RunLog.create(tmp_path / "log", small_setup()) as log:
         log.received(b"abc")

@@ -73,10 +73,10 @@ void es_delta8_rows_four(const es_delta8_rows_t *sparse, const uint32_t *interle
     const uint32_t *low = interleaved, *high = interleaved + 1;
     es_opaque(high); /* two bases, so that both words are loaded by base and scaled index */
     /* Outputs of dropped columns go where the first column's, which come last, write over them. */
-    int8_t *const output1 = output + (count > 1 ? sparse->rows : 0);
-    int8_t *const output2 = output + (count > 2 ? 2 * sparse->rows : 0);
-    int8_t *const output3 = output + (count > 3 ? 3 * sparse->rows : 0);
-    for (uint32_t row = 0; row < sparse->rows; row++) {
+    uint32_t to1 = count > 1 ? sparse->rows : 0;
+    uint32_t to2 = count > 2 ? 2 * sparse->rows : 0;
+    uint32_t to3 = count > 3 ? 3 * sparse->rows : 0;
+    for (const es_channel_t *const last = channel + sparse->rows; channel != last; channel++) {
         int32_t acc0 = channel->bias, acc1 = acc0, acc2 = acc0, acc3 = acc0;
         uint32_t index = 0;
         for (uint32_t groups = es_read_u16(groups_of); groups != 0; groups--) {
@@ -94,19 +94,22 @@ void es_delta8_rows_four(const es_delta8_rows_t *sparse, const uint32_t *interle
             ADD_ENTRY(t, w13);
         }
         const es_scale_t scale = es_scale_of(channel);
+        es_opaque(to1); /* one pointer and offsets, not four pointers */
+        es_opaque(to2);
+        es_opaque(to3);
         if (ES_UNLIKELY(!es_scale_is_short(&scale, &sparse->out))) {
-            output3[row] = es_requantize_any(acc3, channel, &sparse->out);
-            output2[row] = es_requantize_any(acc2, channel, &sparse->out);
-            output1[row] = es_requantize_any(acc1, channel, &sparse->out);
-            output[row] = es_requantize_any(acc0, channel, &sparse->out);
+            output[to3] = es_requantize_any(acc3, channel, &sparse->out);
+            output[to2] = es_requantize_any(acc2, channel, &sparse->out);
+            output[to1] = es_requantize_any(acc1, channel, &sparse->out);
+            output[0] = es_requantize_any(acc0, channel, &sparse->out);
         } else {
-            output3[row] = (int8_t)es_requantize_short(acc3, &scale);
-            output2[row] = (int8_t)es_requantize_short(acc2, &scale);
-            output1[row] = (int8_t)es_requantize_short(acc1, &scale);
-            output[row] = (int8_t)es_requantize_short(acc0, &scale);
+            output[to3] = (int8_t)es_requantize_short(acc3, &scale);
+            output[to2] = (int8_t)es_requantize_short(acc2, &scale);
+            output[to1] = (int8_t)es_requantize_short(acc1, &scale);
+            output[0] = (int8_t)es_requantize_short(acc0, &scale);
         }
+        output++;
         groups_of += 2;
-        channel++;
     }
 }
 

@@ -71,6 +71,16 @@ def _conv_params(
     }
 
 
+def _delta8(
+    kernel: str, params: dict[str, int], price: int, rows: NDArray[np.int8], channels: bytes
+) -> list[Candidate]:
+    """The candidate in encoding delta8; none where a row is too long for its table."""
+    try:
+        return [Candidate(kernel, params, price, delta8.encode(rows), channels)]
+    except ValueError:
+        return []
+
+
 def conv_2d(model: Model, node: Node) -> list[Candidate]:
     """CONV_2D; a row is an output channel."""
     options = node.options
@@ -86,7 +96,7 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
         Candidate(
             "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
         ),
-        Candidate("conv_2d_delta8_s8", params, sparse_cost, delta8.encode(rows), channels),
+        *_delta8("conv_2d_delta8_s8", params, sparse_cost, rows, channels),
     ]
 
 
@@ -139,5 +149,5 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
     sparse_cost = cost.fully_connected_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
     return [
         Candidate("fully_connected_dense_s8", params, dense_cost, dense.encode(rows), channels),
-        Candidate("fully_connected_delta8_s8", params, sparse_cost, delta8.encode(rows), channels),
+        *_delta8("fully_connected_delta8_s8", params, sparse_cost, rows, channels),
     ]

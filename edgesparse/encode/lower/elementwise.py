@@ -33,4 +33,4 @@ def add(model: Model, node: Node) -> list[Candidate]:
         "act_min": act_min,
         "act_max": act_max,
     }
-    return [Candidate("add_s8", params, cost.elementwise(elements), inputs=node.inputs)]
+    return [Candidate("add_s8", params, cost.add(elements), inputs=node.inputs)]

@@ -3,7 +3,7 @@
 #include "cortex_m.h"
 #include "es.h"
 
-/* CMSDK UART and timer, as in Arm DDI 0479. */
+/* CMSDK UART, as in Arm DDI 0479. */
 typedef struct {
     uint32_t data;
     uint32_t state;
@@ -12,39 +12,26 @@ typedef struct {
     uint32_t baud_div;
 } uart_t;
 
-typedef struct {
-    uint32_t ctrl;
-    uint32_t value;
-    uint32_t reload;
-} timer_t;
-
 #define UART_STATE_TX_FULL 1u
 #define UART_STATE_RX_FULL 2u
 #define UART_CTRL_ON 11u /* transmit, receive, interrupt on receive */
 #define UART_INT_RX 2u
 #define UART_BAUD_DIV_MIN 16u /* QEMU has no bit times */
-#define TIMER_CTRL_ON 1u
 
-/* With -icount shift=6 an instruction takes 64 ns and a tick of the 25 MHz timer 40 ns. */
-#define INSTRUCTIONS_PER_SECOND 15625000u
+#define INSTRUCTIONS_PER_SECOND 15625000u /* with -icount shift=6 */
 
 static es_port_info_t info;
-static uint64_t counted;    /* instructions up to the last start of the timer */
-static uint64_t ticks;      /* of the timer since then, as of the last reading */
-static uint32_t last_value; /* of the timer, which counts down */
+static uint64_t counted;    /* instructions up to the last start of the counter */
+static uint64_t ticks;      /* of the counter since then, as of the last reading */
+static uint32_t last_ticks; /* the same, modulo 2^32 */
 
 static volatile uart_t *uart(void) { return (volatile uart_t *)(uintptr_t)es_mps2.uart_base; }
 
-static volatile timer_t *timer(void) { return (volatile timer_t *)(uintptr_t)es_mps2.timer_base; }
-
-static void start_timer(uint64_t instructions) {
-    timer()->ctrl = 0;
-    timer()->reload = UINT32_MAX;
-    timer()->value = UINT32_MAX;
+static void start_counter(uint64_t instructions) {
     counted = instructions;
     ticks = 0;
-    last_value = UINT32_MAX;
-    timer()->ctrl = TIMER_CTRL_ON;
+    last_ticks = 0;
+    es_mps2_counter_start();
 }
 
 const es_port_info_t *es_port_init(void) {
@@ -75,25 +62,27 @@ uint32_t es_port_read(uint8_t *data, uint32_t capacity_bytes) {
     return bytes;
 }
 
-void es_port_ticks_start(void) { start_timer(0); }
+void es_port_ticks_start(void) { start_counter(0); }
 
-/* n instructions after its start the timer has made floor(8 n / 5) ticks, so n is the ceiling of 5/8 of them. Exact
- * as long as it is taken of the whole time since the start, never of a difference. No branch: each call costs the
- * same, so that the cost of two readings cancels or can be measured once.
+/* With t = 2^ticks_log2 and i = instructions, the counter has made floor(n * t / i) ticks n instructions after its
+ * start. t >= i, so no two n give the same, and n is the ceiling of ticks * i / t. Exact as long as it is taken of the
+ * whole time since the start, never of a difference. No branch: each call costs the same, so that the cost of two
+ * readings cancels or can be measured once.
  */
 uint64_t es_port_ticks(void) {
-    const uint32_t value = timer()->value;
-    ticks += (uint32_t)(last_value - value);
-    last_value = value;
-    return counted + ((5u * ticks + 7u) >> 3);
+    const uint32_t now = es_mps2_counter_ticks();
+    ticks += (uint32_t)(now - last_ticks);
+    last_ticks = now;
+    const uint32_t round_up = (1u << es_mps2.ticks_log2) - 1u;
+    return counted + ((es_mps2.instructions * ticks + round_up) >> es_mps2.ticks_log2);
 }
 
-/* Asleep, QEMU's clock leaves the grid of 64 ns, so the count starts a new timer from where it was. The timer stands
- * still meanwhile: a running one would have QEMU jump from expiry to expiry, at the price of a whole host core.
+/* Asleep, QEMU's clock leaves the grid of 64 ns, so the count starts the counter anew from where it was. It stands
+ * still meanwhile: a running CMSDK timer would have QEMU jump from expiry to expiry, at the price of a whole host core.
  */
 void es_port_idle(void) {
     const uint64_t instructions = es_port_ticks();
-    timer()->ctrl = 0;
+    es_mps2_counter_stop();
     es_cortex_m_wait_irq(es_mps2.uart_rx_irq);
-    start_timer(instructions);
+    start_counter(instructions);
 }
