@@ -68,6 +68,13 @@ EncodingOption = Annotated[
         "--encoding", help="Weight encoding for every layer that has it; default: the cheapest."
     ),
 ]
+ResetOption = Annotated[
+    bool,
+    typer.Option(
+        "--reset-state",
+        help="Reset a model's state before each run. Default: before its first row only.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
@@ -129,6 +136,7 @@ def deploy(
             help="Use this firmware, made by 'edgesparse firmware'. Default: the board's own.",
         ),
     ] = None,
+    reset_state: ResetOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a model on a board and show each layer's zeros, work and cost.
@@ -139,7 +147,15 @@ def deploy(
     from edgesparse.deploy.run import Options, deploy_model
     from edgesparse.pipeline import Recipe
 
-    options = Options(board, inputs, runs, log, timeout, firmware)
+    options = Options(
+        board=board,
+        inputs=inputs,
+        runs=runs,
+        log=log,
+        timeout_s=timeout,
+        firmware=firmware,
+        reset_state=reset_state,
+    )
     recipe = Recipe(method, sparsity, depthwise, encoding)
     document = deploy_model(model, recipe, options, quiet=as_json)
     if as_json:
@@ -216,6 +232,7 @@ def validate(
         float,
         typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
     ] = 60.0,
+    reset_state: ResetOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare a board with the reference, tensor by tensor.
@@ -228,7 +245,13 @@ def validate(
 
     recipe = Recipe(method, sparsity, depthwise, encoding)
     document = validate_model(
-        model, recipe, board=board, inputs=inputs, rows=rows, timeout_s=timeout
+        model,
+        recipe,
+        board=board,
+        inputs=inputs,
+        rows=rows,
+        timeout_s=timeout,
+        reset_state=reset_state,
     )
     if as_json:
         _print_json(document)

@@ -19,9 +19,11 @@ def weight_counts(model: Model, node: Node) -> tuple[int, int]:
 
 
 def _same_as(encoded: Encoded, node: Node) -> dict[str, int]:
-    """Whose zeros a free node's output has: a layer's, or a model input's."""
+    """Whose zeros a free node's output has: a layer's, a model input's; for a variable nobody's."""
     model = encoded.model
     root = encoded.root(node.outputs[0])
+    if root in encoded.persistent:
+        return {}
     inputs = [device_input(model, i) for i in model.inputs]
     producer = model.producer(root)
     if root in inputs:
@@ -29,15 +31,34 @@ def _same_as(encoded: Encoded, node: Node) -> dict[str, int]:
     return {} if producer is None else {"same_as_layer": producer.index}
 
 
+def _activations(encoded: Encoded, node: Node) -> int:
+    """Elements of a node's outputs; 0 where it computes none, as a free READ_VARIABLE."""
+    if node.op == "ASSIGN_VARIABLE":
+        return encoded.model.tensors[node.inputs[1]].elements
+    roots = {encoded.root(i) for i in node.outputs}
+    if node.index in encoded.folded:
+        return 0
+    if node.op in ops.DECLARATIONS or not roots.isdisjoint(encoded.persistent):
+        return 0
+    return sum(encoded.model.tensors[i].elements for i in node.outputs)
+
+
+def _name(model: Model, node: Node) -> str:
+    """The name of a node's output, or of the variable that it assigns."""
+    named = node.outputs or (node.inputs[:1] if node.op == "ASSIGN_VARIABLE" else ())
+    return model.tensors[named[0]].name if named else ""
+
+
 def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
     model = encoded.model
     weights, zeros = weight_counts(model, node)
     place = device.get(node.index)
     row = None if place is None else encoded.nodes[place]
-    renames = bool(node.outputs) and (node.outputs[0] in encoded.aliases or node.op == "QUANTIZE")
+    quantizes = node.op == "QUANTIZE" and node.inputs[0] in model.inputs and place is None
+    renames = quantizes or not encoded.aliases.keys().isdisjoint(node.outputs)
     return LayerMeta(
         index=node.index,
-        name=model.tensors[node.outputs[0]].name if node.outputs else "",
+        name=_name(model, node),
         op=node.op,
         encoding="none" if row is None else row.encoding,
         kernel="" if row is None else row.choice.kernel,
@@ -45,9 +66,7 @@ def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
         macs=ops.macs(model, node),
         weights=weights,
         weight_zeros=zeros,
-        activations=0
-        if node.index in encoded.folded
-        else sum(model.tensors[i].elements for i in node.outputs),
+        activations=_activations(encoded, node),
         dense_bytes=weights,
         encoded_bytes=0 if row is None else len(row.choice.weights),
         **(_same_as(encoded, node) if renames else {}),

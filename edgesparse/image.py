@@ -46,6 +46,11 @@ class Image:
         """RAM for tensors and scratch."""
         return int(self.header["arena_bytes"])
 
+    @property
+    def has_state(self) -> bool:
+        """Whether a run depends on those before it."""
+        return any(row["place"] == native.number("place", "persistent") for row in self.tensors)
+
     def device_bytes(self) -> bytes:
         """The image as it goes onto a device: without the section for the host."""
         sections = {kind: rows for kind, rows in _sections(self.data).items() if kind != "meta"}
@@ -118,34 +123,42 @@ def _scratch_name(node: int) -> str:
 
 
 def _memory_plan(encoded: Encoded, scratch: list[int]) -> Plan:
-    """Inputs live from the start, outputs to the end, the others from writer to last reader."""
-    model, count = encoded.model, len(encoded.nodes)
+    """Inputs live from the start, outputs to the end, the others from writer to last reader.
+
+    Persistent tensors live all the time.
+    """
+    count = len(encoded.nodes)
     first = {encoded.root(i): -1 for i in encoded.device_inputs()}
     last = dict.fromkeys(first, -1)
     for place, node in enumerate(encoded.nodes):
         for i in (*node.inputs, *node.outputs):
-            if model.tensors[i].is_constant:
+            if encoded.tensor(i).is_constant:
                 continue
             first.setdefault(encoded.root(i), place)
             last[encoded.root(i)] = place
     for i in encoded.device_outputs():
         last[encoded.root(i)] = count
-    buffers = [Buffer(_tensor_name(i), model.tensors[i].elements, first[i], last[i]) for i in first]
+    first |= dict.fromkeys(encoded.persistent, -1)
+    last |= dict.fromkeys(encoded.persistent, count)
+    sizes = {i: encoded.tensor(i).elements for i in first}
+    buffers = [Buffer(_tensor_name(i), sizes[i], first[i], last[i]) for i in first]
     buffers += [Buffer(_scratch_name(i), size, i, i) for i, size in enumerate(scratch)]
     return plan(buffers)
 
 
 def _tensor_place(encoded: Encoded, index: int, memory: Plan, data: _DataSection) -> dict[str, int]:
-    """Where a tensor lies: a constant in section DATA, any other in the arena."""
+    """Where a tensor lies: a constant in section DATA, others in the arena, variables for good."""
     constant = encoded.model.tensors[index].data
     if constant is not None:
         return {
             "place": native.number("place", "constant"),
             "offset": data.add(constant.tobytes()),
         }
+    variable = encoded.persistent.get(index)
     return {
-        "place": native.number("place", "arena"),
+        "place": native.number("place", "arena" if variable is None else "persistent"),
         "offset": memory.offsets[_tensor_name(encoded.root(index))],
+        "reset_off": 0 if variable is None else data.add(variable.initial),
     }
 
 
@@ -153,7 +166,7 @@ def _tensor_rows(encoded: Encoded, memory: Plan, data: _DataSection) -> bytes:
     layout = native.layout("tensor")
     rows = b""
     for index in encoded.device_tensors():
-        tensor = encoded.model.tensors[index]
+        tensor = encoded.tensor(index)
         scale, zero_point = tensor.affine()
         dims = tensor.shape + (1,) * (6 - len(tensor.shape))
         rows += layout.pack(

@@ -1,5 +1,7 @@
 """Input rows: from an .npz file, or made up, to the int8 bytes that a device takes.
 
+A model's integer inputs take rows of their own type as they are.
+
 Arrays of the file, each with one row a sample:
 
 - ``x``: the first model input; ``x1``, ``x2``, … the others.
@@ -29,7 +31,7 @@ from numpy.typing import NDArray
 
 from edgesparse.errors import FormatError, UsageError
 from edgesparse.meta import InputMeta, OutputMeta
-from edgesparse.quantize import float_to_int8, int8_to_float
+from edgesparse.quantize import float_to_int, float_to_int8, int8_to_float, requantize
 
 __all__ = [
     "Inputs",
@@ -44,6 +46,7 @@ __all__ = [
 MAX_FILE_BYTES = 2**31
 """Largest array that is read from a file, unpacked."""
 
+_MODEL_TYPES = ("int8", "uint8", "int16", "float32")
 _EXACT_IN_FLOAT32 = ("int8", "uint8", "int16", "uint16", "float16", "float32")
 # What numpy and zipfile raise for damaged files.
 _READ_ERRORS = (
@@ -218,6 +221,7 @@ def _check_inputs(model_inputs: Sequence[InputMeta], inputs: Inputs) -> None:
 
 
 def _check_input(name: str, x: NDArray[Any], model_input: InputMeta, *, scaled: bool) -> None:
+    _check_type(model_input)
     allowed: tuple[str, ...] = (model_input.dtype, "float32")
     if scaled:
         allowed += _EXACT_IN_FLOAT32
@@ -229,6 +233,11 @@ def _check_input(name: str, x: NDArray[Any], model_input: InputMeta, *, scaled: 
         )
 
 
+def _check_type(model_input: InputMeta) -> None:
+    if model_input.dtype not in _MODEL_TYPES:
+        raise FormatError(f"input '{model_input.name}' of the model is {model_input.dtype}")
+
+
 def _is_scaled(inputs: Inputs) -> bool:
     return inputs.x_scale is not None or inputs.x_mean is not None
 
@@ -236,29 +245,33 @@ def _is_scaled(inputs: Inputs) -> bool:
 def feeds_for(
     model_inputs: Sequence[InputMeta], inputs: Inputs | None, runs: Sequence[int]
 ) -> tuple[NDArray[Any], ...]:
-    """Return what each model input is fed, of shape [runs, elements]: int8 or float32, flat.
+    """Return what each model input is fed, of shape [runs, elements], flat.
 
-    Run i takes row ``i % rows``.  Without inputs it takes a pseudo-random row of its own, the
-    same on every computer and in every version: all int8 values, for float inputs dequantised.
+    That is of the input's dtype, or float32.  Run i takes row ``i % rows``.  Without inputs it
+    takes a pseudo-random row of its own, the same on every computer and in every version: all
+    values of the dtype, for float inputs all int8 values dequantised.
 
     Raises FormatError where the rows are not of the model's shapes and dtypes.
     """
     if inputs is None:
+        for model_input in model_inputs:
+            _check_type(model_input)
         return tuple(_random_feed(i, m, runs) for i, m in enumerate(model_inputs))
     _check_inputs(model_inputs, inputs)
     rows = np.asarray(runs, dtype=np.int64) % inputs.rows
     feeds: list[NDArray[Any]] = []
     for i, (x, model_input) in enumerate(zip(inputs.x, model_inputs, strict=True)):
         values = x[rows]
-        if i == 0 and _is_scaled(inputs) and not _is_int8(x, model_input):
+        if i == 0 and _is_scaled(inputs) and not _is_codes(x, model_input):
             values = _scale(values, inputs)
-        dtype = np.int8 if _is_int8(values, model_input) else np.float32
+        dtype = model_input.dtype if _is_codes(values, model_input) else "float32"
         feeds.append(values.astype(dtype).reshape(len(rows), -1))
     return tuple(feeds)
 
 
-def _is_int8(x: NDArray[Any], model_input: InputMeta) -> bool:
-    return model_input.dtype == "int8" and x.dtype == np.int8
+def _is_codes(x: NDArray[Any], model_input: InputMeta) -> bool:
+    """Whether an array holds the integers that the model takes, ready to feed."""
+    return model_input.dtype != "float32" and x.dtype.name == model_input.dtype
 
 
 def _scale(x: NDArray[Any], inputs: Inputs) -> NDArray[np.float32]:
@@ -273,13 +286,15 @@ def _scale(x: NDArray[Any], inputs: Inputs) -> NDArray[np.float32]:
 
 def _random_feed(index: int, model_input: InputMeta, runs: Sequence[int]) -> NDArray[Any]:
     # An extendable hash is defined to the bit; generators of numpy may change between versions.
+    dtype = np.dtype("int8" if model_input.dtype == "float32" else model_input.dtype)
+    size = model_input.bytes * dtype.itemsize
     data = b"".join(
-        hashlib.shake_128(f"edgesparse input {index} run {run}".encode()).digest(model_input.bytes)
+        hashlib.shake_128(f"edgesparse input {index} run {run}".encode()).digest(size)
         for run in runs
     )
-    values = np.frombuffer(data, dtype=np.int8).reshape(len(runs), model_input.bytes)
-    if model_input.dtype == "int8":
-        return values
+    values = np.frombuffer(data, dtype=dtype.newbyteorder("<")).reshape(len(runs), -1)
+    if model_input.dtype != "float32":
+        return values.astype(dtype)
     return int8_to_float(values, model_input.scale, model_input.zero_point)
 
 
@@ -288,18 +303,24 @@ def rows_for(
 ) -> tuple[NDArray[np.int8], ...]:
     """Return what the device is given, an int8 array [runs, elements] for each model input.
 
-    Takes what feeds_for takes.  Floats are quantised as the model's own QUANTIZE does.  Raises
-    FormatError for rows that do not fit the model, and for NaN.
+    Takes what feeds_for takes.  Floats and other integers are quantised as the model's own QUANTIZE
+    does; floats for an integer input are first quantised as that is.  Raises FormatError for rows
+    that do not fit the model, and for NaN.
     """
     feeds = feeds_for(model_inputs, inputs, runs)
     return tuple(map(_quantised, feeds, model_inputs))
 
 
 def _quantised(feed: NDArray[Any], model_input: InputMeta) -> NDArray[np.int8]:
-    if feed.dtype == np.int8:
-        return feed
+    device = (model_input.scale, model_input.zero_point)
+    source = (model_input.source_scale, model_input.source_zero_point)
     try:
-        return float_to_int8(feed, model_input.scale, model_input.zero_point)
+        if model_input.dtype in ("int8", "float32"):
+            return feed if feed.dtype == np.int8 else float_to_int8(feed, *device)
+        if min(model_input.scale, model_input.source_scale) <= 0.0:
+            raise FormatError(f"input '{model_input.name}' has a scale that is not above 0")
+        codes = float_to_int(feed, *source, model_input.dtype) if feed.dtype.kind == "f" else feed
+        return requantize(codes, source, device, "int8")
     except UsageError as error:
         raise FormatError(f"input '{model_input.name}': {error}") from error
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgesparse.errors import FormatError
 
@@ -44,7 +44,11 @@ class LayerMeta(_Frozen):
 
 
 class InputMeta(_Frozen):
-    """A model input; `bytes` is what one row takes on the device, always int8."""
+    """A model input; `bytes` is what one row takes on the device, always int8.
+
+    scale, zero_point: of the device's tensor.  source_scale, source_zero_point: of the model's
+    input, where that is of integers.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -52,15 +56,24 @@ class InputMeta(_Frozen):
     scale: float
     zero_point: int
     bytes: int
+    source_scale: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    source_zero_point: int = Field(default=0, ge=-(2**15), lt=2**15)
 
 
 class HostStep(_Frozen):
-    """An operator that the host runs on a model output."""
+    """An operator that the host runs on a model output.
+
+    scale, zero_point: of what it is given, for DEQUANTIZE and QUANTIZE.  dtype, out_scale,
+    out_zero_point: of what QUANTIZE gives.
+    """
 
     op: str
     scale: float = 0.0
     zero_point: int = 0
     beta: float = 1.0
+    dtype: str = ""
+    out_scale: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    out_zero_point: int = Field(default=0, ge=-(2**15), lt=2**15)
 
 
 class OutputMeta(_Frozen):

@@ -4,8 +4,9 @@ parse_model takes untrusted bytes: whatever they are, it returns a Model or rais
 it allocates no more than a small multiple of their number.  Constants are read-only views into
 those bytes; nothing is copied.  The schema is that of the PyPI package ``tflite``.
 
-Only the first subgraph is read.  Control flow, if any, sits in operators that check_supported
-refuses.  Source: tensorflow/lite/schema/schema.fbs (file identifier TFL3).
+Only the first subgraph is read, and those that its CALL_ONCE operators name.  Other control flow,
+if any, sits in operators that check_supported refuses.  Source: tensorflow/lite/schema/schema.fbs
+(file identifier TFL3).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import tflite
 
 from edgesparse.errors import ModelError, UnsupportedModelError
 from edgesparse.files import read_file, write_file
-from edgesparse.ops import OPS, Op, UnknownOptions
+from edgesparse.ops import OPS, CallOnceOptions, Op, UnknownOptions, VarHandleOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +119,17 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class InitGraph:
+    """A subgraph that CALL_ONCE runs, with indices of its own; index: in the file."""
+
+    index: int
+    tensors: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Model:
     """A model; nodes stand in the order in which they run."""
 
@@ -127,6 +139,11 @@ class Model:
     nodes: tuple[Node, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    init_graphs: tuple[InitGraph, ...] = ()
+
+    def init_graph(self, index: int) -> InitGraph:
+        """Return a subgraph that a CALL_ONCE of this model names."""
+        return next(graph for graph in self.init_graphs if graph.index == index)
 
     def sha256(self) -> str:
         """Return the SHA-256 of the file's bytes, in hexadecimal."""
@@ -205,6 +222,7 @@ def with_weights(model: Model, arrays: Mapping[int, NDArray[Any]]) -> Model:
                     f"tensors '{tensor.label}' and '{other.label}' share their bytes in the file"
                 )
         first, last = _byte_range(model, tensor)
+        _check_not_initial(model, tensor, first, last)
         source[first:last] = np.ascontiguousarray(array).tobytes()
     return parse_model(bytes(source), name=model.name)
 
@@ -215,6 +233,18 @@ def save_model(model: Model, path: Path | str) -> None:
     Raises UsageError where it cannot be written.
     """
     write_file(Path(path), model.source)
+
+
+def _check_not_initial(model: Model, tensor: Tensor, first: int, last: int) -> None:
+    """Raise ModelError where a variable's initial value lies in bytes first ... last - 1."""
+    for graph in model.init_graphs:
+        for other in (each for each in graph.tensors if each.is_constant):
+            start, stop = _byte_range(model, other)
+            if start < last and first < stop:
+                raise ModelError(
+                    f"tensor '{tensor.label}' and the initial value '{other.label}' share their"
+                    " bytes in the file"
+                )
 
 
 def _same_bytes(first: NDArray[Any], second: NDArray[Any]) -> bool:
@@ -256,20 +286,34 @@ class _Reader:
         root = tflite.Model.GetRootAs(self.data, 0)
         if root.SubgraphsLength() < 1:
             raise self.fail("no subgraph")
-        graph = root.Subgraphs(0)
         codes = self.codes(root)
         buffers = self.buffers(root)
+        tensors, nodes, inputs, outputs = self.graph(root.Subgraphs(0), codes, buffers)
+        if not nodes:
+            raise self.fail("no operators")
+        if not inputs or not outputs:
+            raise self.fail("no inputs or no outputs")
+        options = [node.options for node in nodes]
+        called = sorted({each.graph for each in options if isinstance(each, CallOnceOptions)})
+        wrong = next((each for each in called if not 1 <= each < root.SubgraphsLength()), None)
+        if wrong is not None:
+            raise self.fail(f"CALL_ONCE names subgraph {wrong} of {root.SubgraphsLength()}")
+        init_graphs = tuple(
+            InitGraph(index, *self.graph(root.Subgraphs(index), codes, buffers)) for index in called
+        )
+        return Model(self.name, self.data, tensors, nodes, inputs, outputs, init_graphs)
+
+    def graph(
+        self, graph: Any, codes: list[str], buffers: list[NDArray[np.uint8] | None]
+    ) -> tuple[tuple[Tensor, ...], tuple[Node, ...], tuple[int, ...], tuple[int, ...]]:
+        """Return the tensors, nodes, inputs and outputs of a subgraph."""
         count = self.charge(graph.TensorsLength(), "list of tensors")
         tensors = tuple(self.tensor(graph, index, buffers) for index in range(count))
         node_count = self.charge(graph.OperatorsLength(), "list of operators")
         nodes = tuple(self.node(graph, index, codes, count) for index in range(node_count))
-        if not nodes:
-            raise self.fail("no operators")
         inputs = self.indices(graph, "Inputs", count, 0, "list of inputs")
         outputs = self.indices(graph, "Outputs", count, 0, "list of outputs")
-        if not inputs or not outputs:
-            raise self.fail("no inputs or no outputs")
-        return Model(self.name, self.data, tensors, nodes, inputs, outputs)
+        return tensors, nodes, inputs, outputs
 
     def codes(self, root: Any) -> list[str]:
         """Return the operator names that nodes refer to by number."""
@@ -375,4 +419,7 @@ class _Reader:
             raise self.fail(f"{what} has no {cls.OPTIONS}")
         options = getattr(tflite, cls.OPTIONS)()
         options.Init(union.Bytes, union.Pos)
-        return cls.parse(options)
+        parsed = cls.parse(options)
+        if isinstance(parsed, VarHandleOptions):
+            self.charge(parsed.text_bytes, "name of a variable")
+        return parsed

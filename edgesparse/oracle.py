@@ -24,7 +24,7 @@ import tflite
 from edgesparse.errors import MissingToolError, ModelError, TargetError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -56,14 +56,15 @@ def oracle_name() -> str:
 
 
 def run(
-    model: Model, rows: NDArray[Any] | Sequence[NDArray[Any]]
+    model: Model, rows: NDArray[Any] | Sequence[NDArray[Any]], *, reset_state: bool = False
 ) -> list[tuple[NDArray[Any], ...]]:
-    """Run a model on every row.
+    """Run a model on every row, in order; variables start at their initial values.
 
     Args:
         model: any model that TFLite runs.
         rows: the inputs, of shape [rows, ...] and the input's dtype, each row with as many elements
             as the model's input; for several inputs one such array each, in the model's order.
+        reset_state: give variables their initial values before each row.
 
     Returns:
         Per row the model's outputs, in the model's order and shapes.
@@ -72,9 +73,12 @@ def run(
     refuses the model, MissingToolError without an interpreter.
     """
     feeds = _feeds(model, rows)
-    interpreter = _interpreter(_with_sound_axes(model), model.name)
+    source = _with_sound_axes(model)
+    interpreter = _interpreter(source, model.name)
     results = []
     for row in range(len(feeds[0])):
+        if reset_state and row > 0:
+            interpreter = _interpreter(source, model.name)
         _invoke(model, interpreter, [feed[row] for feed in feeds])
         results.append(tuple(interpreter.get_tensor(index) for index in model.outputs))
     return results
@@ -86,12 +90,31 @@ def run_layers(model: Model, row: NDArray[Any] | Sequence[NDArray[Any]]) -> dict
     Takes one row of what run takes (without the leading axis); raises the same.
     """
     one = [row] if isinstance(row, np.ndarray) else list(row)
-    feeds = _feeds(model, [array[np.newaxis] for array in one])
-    computed = [index for node in model.nodes for index in node.outputs]
+    return next(each_with_layers(model, [array[np.newaxis] for array in one]))
+
+
+def each_with_layers(
+    model: Model, rows: NDArray[Any] | Sequence[NDArray[Any]], *, reset_state: bool = False
+) -> Iterator[dict[int, NDArray[Any]]]:
+    """Run a model on every row, in order, and yield what run_layers returns for each.
+
+    Takes what run takes; raises the same.  Handles of variables have no values and are left out.
+    """
+    feeds = _feeds(model, rows)
+    computed = [
+        index
+        for node in model.nodes
+        for index in node.outputs
+        if model.tensors[index].dtype != "resource"
+    ]
     source = _with_outputs(_with_sound_axes(model), computed)
     interpreter = _interpreter(source, model.name, preserve_all=True)
-    _invoke(model, interpreter, [feed[0] for feed in feeds])
-    return {index: interpreter.get_tensor(index) for index in (*model.inputs, *computed)}
+    for row in range(len(feeds[0])):
+        if reset_state and row > 0:
+            # TFLite's reset_all_variables leaves the variables behind VAR_HANDLE as they are.
+            interpreter = _interpreter(source, model.name, preserve_all=True)
+        _invoke(model, interpreter, [feed[row] for feed in feeds])
+        yield {index: interpreter.get_tensor(index) for index in (*model.inputs, *computed)}
 
 
 def _runtime() -> _Runtime:

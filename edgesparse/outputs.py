@@ -11,16 +11,27 @@ from numpy.typing import NDArray
 
 from edgesparse.errors import FormatError
 from edgesparse.meta import HostStep, Meta, OutputMeta
-from edgesparse.quantize import int8_to_float, log_softmax_float, softmax_float
+from edgesparse.quantize import int8_to_float, log_softmax_float, requantize, softmax_float
 
 __all__ = ["finish_outputs", "first_maximum", "same_values"]
 
 FLOAT_TOLERANCE = 1e-6
 """How far a float output may be from the expected one."""
 
+
+def _requantized(x: NDArray[Any], step: HostStep) -> NDArray[Any]:
+    scales = (step.scale, step.out_scale)
+    if step.dtype not in ("uint8", "int16") or not all(0.0 < s < math.inf for s in scales):
+        raise FormatError(f"an output cannot become {step.dtype!r} by the scales {scales}")
+    return requantize(
+        x, (step.scale, step.zero_point), (step.out_scale, step.out_zero_point), step.dtype
+    )
+
+
 _STEPS: Mapping[str, Callable[[NDArray[Any], HostStep], NDArray[Any]]] = {
     "DEQUANTIZE": lambda x, step: int8_to_float(x, step.scale, step.zero_point),
     "SOFTMAX": lambda x, step: softmax_float(x, step.beta),
+    "QUANTIZE": _requantized,
     "LOG_SOFTMAX": lambda x, _: log_softmax_float(x),
 }
 

@@ -1,17 +1,17 @@
 """TensorFlow Lite's arithmetic of scales, reproduced bit for bit.
 
-Source: internal/quantization_util.cc, kernel_util.cc, {add,mul}.cc and
-internal/reference/{quantize,dequantize,softmax,log_softmax}.h in tensorflow/lite/kernels, as built
-into tflite-runtime 2.14 (two roundings, not TFLITE_SINGLE_ROUNDING).  Scales are float32 values
-held in Python floats; whether a product is taken in float32 or in double decides the last bit of a
-multiplier, so each function says which it is.
+Source: internal/quantization_util.cc, kernel_util.cc, {add,mul,quantize}.cc and
+internal/reference/{quantize,requantize,dequantize,softmax,log_softmax}.h in
+tensorflow/lite/kernels, as built into tflite-runtime 2.14 (two roundings, not
+TFLITE_SINGLE_ROUNDING).  Scales are float32 values held in Python floats; whether a product is
+taken in float32 or in double decides the last bit of a multiplier, so each function says which.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -187,8 +187,37 @@ def softmax_scaling(beta: float, input_scale: float) -> SoftmaxScaling:
     return SoftmaxScaling(multiplier, shift, -math.floor(radius))
 
 
-def float_to_int8(x: NDArray[np.float32], scale: float, zero_point: int) -> NDArray[np.int8]:
-    """Quantise float32 values of any shape: round(x / scale) + zero_point, clamped to int8.
+def requantize(
+    codes: NDArray[np.integer[Any]],
+    source: tuple[float, int],
+    result: tuple[float, int],
+    dtype: str,
+) -> NDArray[Any]:
+    """Return codes of one integer type as those of another, as QUANTIZE between integers does.
+
+    Args:
+        codes: of any shape.
+        source: scale and zero point of what is given.
+        result: of what is wanted.
+        dtype: of the result.
+
+    Rounds twice, like all of TFLite's rescaling.  Exact where ops.check_supported lets it pass:
+    elsewhere TFLite's int32 overflows.  Source: requantize.h; quantize.cc, Prepare.
+    """
+    rescale = _rescale(source[0] / result[0])
+    left, right = max(rescale.shift, 0), max(-rescale.shift, 0)
+    lifted = (codes.astype(np.int64) - source[1]) << left
+    product = lifted * rescale.multiplier
+    product += np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    high = np.where(product >= 0, product >> 31, -(-product >> 31))
+    # Halves away from zero.
+    rounded = (high + ((1 << right) >> 1) - ((high < 0) & (right > 0))) >> right
+    info = np.iinfo(dtype)
+    return np.clip(rounded + result[1], info.min, info.max).astype(dtype)
+
+
+def float_to_int(x: NDArray[np.float32], scale: float, zero_point: int, dtype: str) -> NDArray[Any]:
+    """Quantise float32 values of any shape: round(x / scale) + zero_point, clamped to the dtype.
 
     The division is in float32 and halves round away from zero, as in TFLite.  Where TFLite's
     conversion to int32 is undefined (|x / scale| >= 2**31) this clamps.  Raises UsageError for NaN.
@@ -196,11 +225,17 @@ def float_to_int8(x: NDArray[np.float32], scale: float, zero_point: int) -> NDAr
     """
     values = np.asarray(x, dtype=np.float32)
     if bool(np.isnan(values).any()):
-        raise UsageError("the input holds NaN, which has no int8 value")
+        raise UsageError(f"the input holds NaN, which has no {dtype} value")
     with np.errstate(over="ignore"):
         quotient = (values / np.float32(scale)).astype(np.float64)
     rounded = np.copysign(np.floor(np.abs(quotient) + 0.5), quotient)
-    return np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+    info = np.iinfo(dtype)
+    return np.clip(rounded + zero_point, info.min, info.max).astype(dtype)
+
+
+def float_to_int8(x: NDArray[np.float32], scale: float, zero_point: int) -> NDArray[np.int8]:
+    """Quantise float32 values of any shape to int8; see float_to_int."""
+    return float_to_int(x, scale, zero_point, "int8")
 
 
 def int8_to_float(q: NDArray[np.int8], scale: float, zero_point: int) -> NDArray[np.float32]:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesparse import oracle
+from edgesparse import ops, oracle
 from edgesparse.deploy.boards import find_board
 from edgesparse.deploy.open import capacity_of, check_fit, open_target
 from edgesparse.deploy.run import read_inputs
-from edgesparse.deploy.session import FLAG_DUMP, Session
+from edgesparse.deploy.session import FLAG_DUMP, FLAG_RESET_STATE, Session
 from edgesparse.errors import VerificationError
 from edgesparse.image import Image
 from edgesparse.inputs import feeds_for, row_bytes, rows_for
@@ -51,12 +51,18 @@ class Difference:
 def _expected(
     image: Image, model: Model, reference: Mapping[int, NDArray[Any]], node: int
 ) -> Iterator[tuple[int, NDArray[np.int8], int]]:
-    """Per output of a device node: image tensor, reference values, zeros among them."""
+    """Per output of a device node: image tensor, reference values, zeros among them.
+
+    An ASSIGN_VARIABLE has none in the reference: it writes its second input into the tensor that
+    stands for the variable.
+    """
     layer = model.nodes[image.nodes[node]["layer"]]
-    for index in layer.outputs:
-        values = reference[index].reshape(-1)
-        zeros = int(np.count_nonzero(values == model.tensors[index].affine()[1]))
-        yield image.meta.tensors.index(index), values, zeros
+    variable = ops.variable_at(model, layer.inputs[0]).handle if not layer.outputs else -1
+    for index in layer.outputs or (variable,):
+        values = reference[layer.inputs[1] if index == variable else index].reshape(-1)
+        tensor = image.meta.tensors.index(index)
+        zeros = int(np.count_nonzero(values == image.tensors[tensor]["zero_point"]))
+        yield tensor, values, zeros
 
 
 def compare_run(
@@ -88,10 +94,12 @@ def validate_model(
     inputs: Path | None,
     rows: int,
     timeout_s: float,
+    reset_state: bool = False,
 ) -> dict[str, Any]:
     """Run `rows` rows with every tensor sent back, compare, and return what was compared.
 
-    Stops at the first difference, which the document holds under "difference" (else null).
+    Stops at the first difference, which the document holds under "difference" (else null).  A model
+    with state starts from its reset state, and with `reset_state` does so in every row.
     """
     image, model = convert_model(read_model(path), recipe)
     target_board = find_board(board)
@@ -106,9 +114,11 @@ def validate_model(
     with open_target(target_board, image, b"", capacity) as target:
         session = Session(target, timeout_s=timeout_s)
         session.hello()
-        for row in range(count):
-            run = session.run_from_link(row_bytes(device_rows, row), flags=FLAG_DUMP)
-            reference = oracle.run_layers(model, [feed[row] for feed in feeds])
+        references = oracle.each_with_layers(model, feeds, reset_state=reset_state)
+        for row, reference in enumerate(references):
+            reset = image.has_state and (row == 0 or reset_state)
+            flags = FLAG_DUMP | (FLAG_RESET_STATE if reset else 0)
+            run = session.run_from_link(row_bytes(device_rows, row), flags=flags)
             difference = compare_run(image, model, reference, run, row)
             compared += len(run.layers)
             if difference is not None:

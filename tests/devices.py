@@ -33,7 +33,9 @@ def batch_bytes(rows: Sequence[NDArray[np.int8]]) -> bytes:
     return b"".join(values[i].tobytes() for i in range(len(rows[0])) for values in rows)
 
 
-def run_rows(board: Board, image: Image, rows: Sequence[NDArray[np.int8]]) -> list[RunResult]:
+def run_rows(
+    board: Board, image: Image, rows: Sequence[NDArray[np.int8]], *, flags: int = 0
+) -> list[RunResult]:
     """One run a row, from the batch or, where a board has no memory for it, through the link."""
     has_batch = board.memory.batch is not None
     batch = batch_bytes(rows) if has_batch else b""
@@ -41,11 +43,13 @@ def run_rows(board: Board, image: Image, rows: Sequence[NDArray[np.int8]]) -> li
         session = Session(target)
         session.hello()
         if has_batch:
-            return list(session.run(0, len(rows[0])))
+            return list(session.run(0, len(rows[0]), flags=flags))
         sent = [[values[i].tobytes() for values in rows] for i in range(len(rows[0]))]
-        return [session.run_from_link(row) for row in sent]
+        return [session.run_from_link(row, flags=flags) for row in sent]
 
 
-def run_native(image: Image, rows: Sequence[NDArray[np.int8]]) -> list[RunResult]:
+def run_native(
+    image: Image, rows: Sequence[NDArray[np.int8]], *, flags: int = 0
+) -> list[RunResult]:
     """One run a row, in this process."""
-    return run_rows(find_board("native"), image, rows)
+    return run_rows(find_board("native"), image, rows, flags=flags)

@@ -173,6 +173,25 @@ def softmaxes(draw: st.DrawFn) -> Example | None:
     return finished(b, rng)
 
 
+@st.composite
+def variables(draw: st.DrawFn, *, read_first: bool) -> Example | None:
+    """ASSIGN_VARIABLE before a free READ_VARIABLE; before both, perhaps, one that must copy."""
+    rng = rng_of(draw)
+    shape = (1, draw(st.integers(1, 40)))
+    zero_point = draw(ZERO_POINT)
+    b = Builder()
+    x = b.input(shape, 0.5, zero_point)
+    init = b.call_once()
+    initial = init.constant(rng.integers(-128, 128, shape).astype(np.int8), 0.5)
+    init.assign_variable(init.var_handle("v"), initial)
+    handle = b.var_handle("v")
+    if read_first:
+        b.output(b.read_variable(handle, shape, 0.5, zero_point))
+    b.assign_variable(handle, x)
+    b.output(b.read_variable(handle, shape, 0.5, zero_point))
+    return finished(b, rng)
+
+
 OPERATORS: dict[str, st.SearchStrategy[Example | None]] = {
     "CONV_2D": convolutions(depthwise=False),
     "DEPTHWISE_CONV_2D": convolutions(depthwise=True),
@@ -187,5 +206,7 @@ OPERATORS: dict[str, st.SearchStrategy[Example | None]] = {
     "SOFTMAX": softmaxes(),
     "MAX_POOL_2D": poolings(name="MAX_POOL_2D"),
     **MOVEMENT,
+    "ASSIGN_VARIABLE": variables(read_first=False),
+    "READ_VARIABLE": variables(read_first=True),
 }
 """What a test draws from, by operator; None stands for a model that is refused."""

@@ -61,6 +61,7 @@ class Builder:
         self.operators: list[_Operator] = []
         self.inputs: list[int] = []
         self.outputs: list[int] = []
+        self.init: Builder | None = None
 
     # --- Tensors
 
@@ -462,9 +463,9 @@ class Builder:
         self.op("LOG_SOFTMAX", [x], [y])
         return y
 
-    def quantize(self, x: int, scale: float, zero_point: int) -> int:
-        """Add a QUANTIZE to int8."""
-        y = self.tensor(self.tensors[x].shape, scale, zero_point)
+    def quantize(self, x: int, scale: float, zero_point: int, *, dtype: str = "int8") -> int:
+        """Add a QUANTIZE."""
+        y = self.tensor(self.tensors[x].shape, scale, zero_point, dtype=dtype)
         self.op("QUANTIZE", [x], [y])
         return y
 
@@ -474,22 +475,44 @@ class Builder:
         self.op("DEQUANTIZE", [x], [y])
         return y
 
+    # --- Variables
+
+    def call_once(self) -> Builder:
+        """Add a CALL_ONCE of a second subgraph, and return the builder of that one."""
+        self.init = Builder()
+        self.init.buffers = self.buffers
+        self.op("CALL_ONCE", [], [], "CallOnceOptions", InitSubgraphIndex=1)
+        return self.init
+
+    def var_handle(self, variable: str, *, dtype: str = "resource") -> int:
+        """Add a VAR_HANDLE."""
+        handle = self.tensor((), dtype=dtype, name=variable)
+        self.op("VAR_HANDLE", [], [handle], "VarHandleOptions", SharedName=variable)
+        return handle
+
+    def read_variable(
+        self, handle: int, shape: Shape, scale: float | None = 1.0, zero_point: int = 0
+    ) -> int:
+        """Add a READ_VARIABLE."""
+        y = self.tensor(shape, scale, zero_point)
+        self.op("READ_VARIABLE", [handle], [y])
+        return y
+
+    def assign_variable(self, handle: int, value: int) -> None:
+        """Add an ASSIGN_VARIABLE."""
+        self.op("ASSIGN_VARIABLE", [handle, value], [])
+
     # --- The file
 
     def finish(self) -> bytes:
         """Return the model's bytes."""
-        names = sorted({operator.name for operator in self.operators})
+        graphs = [self] if self.init is None else [self, self.init]
+        names = sorted({operator.name for graph in graphs for operator in graph.operators})
         fb = flatbuffers.Builder(1024)
         buffers = _vector(fb, [_buffer(fb, data) for data in self.buffers])
-        tensors = _vector(fb, [_tensor(fb, tensor) for tensor in self.tensors])
-        operators = _vector(fb, [_operator(fb, each, names) for each in self.operators])
-        graph = _table(
-            fb, "SubGraph", Tensors=tensors, Operators=operators,
-            Inputs=_numbers(fb, np.int32, self.inputs),
-            Outputs=_numbers(fb, np.int32, self.outputs),
-        )  # fmt: skip
         root = _table(
-            fb, "Model", Version=3, Buffers=buffers, Subgraphs=_vector(fb, [graph]),
+            fb, "Model", Version=3, Buffers=buffers,
+            Subgraphs=_vector(fb, [_graph(fb, each, names) for each in graphs]),
             OperatorCodes=_vector(fb, [_code(fb, name) for name in names]),
         )  # fmt: skip
         fb.Finish(root, b"TFL3")
@@ -564,6 +587,16 @@ def _buffer(fb: Any, data: bytes) -> int:
     return _table(fb, "Buffer", Data=fb.EndVector())
 
 
+def _graph(fb: Any, graph: Builder, names: list[str]) -> int:
+    tensors = _vector(fb, [_tensor(fb, tensor) for tensor in graph.tensors])
+    operators = _vector(fb, [_operator(fb, each, names) for each in graph.operators])
+    return _table(
+        fb, "SubGraph", Tensors=tensors, Operators=operators,
+        Inputs=_numbers(fb, np.int32, graph.inputs),
+        Outputs=_numbers(fb, np.int32, graph.outputs),
+    )  # fmt: skip
+
+
 def _tensor(fb: Any, tensor: _Tensor) -> int:
     fields: dict[str, Any] = {
         "Name": fb.CreateString(tensor.name),
@@ -587,7 +620,11 @@ def _operator(fb: Any, operator: _Operator, names: list[str]) -> int:
     }
     if operator.table is not None:
         options = {
-            key: _numbers(fb, np.int32, value) if isinstance(value, list) else value
+            key: _numbers(fb, np.int32, value)
+            if isinstance(value, list)
+            else fb.CreateString(value)
+            if isinstance(value, str)
+            else value
             for key, value in operator.fields.items()
         }
         fields["BuiltinOptions"] = _table(fb, operator.table, **options)

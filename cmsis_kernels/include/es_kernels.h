@@ -35,6 +35,7 @@
 #include <stdint.h>
 
 #include "es_kernels_elementwise.h"
+#include "es_kernels_state.h"
 #include "es_types.h"
 
 /* CONV_2D with dense weights: im2col, two filters by two positions.

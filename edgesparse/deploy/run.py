@@ -14,7 +14,7 @@ from rich.console import Console
 from edgesparse import demo
 from edgesparse.deploy.boards import Board, find_board
 from edgesparse.deploy.open import Capacity, batch_rows, capacity_of, check_fit, open_target
-from edgesparse.deploy.session import Session
+from edgesparse.deploy.session import FLAG_RESET_STATE, Session
 from edgesparse.errors import DoesNotFitError, StoppedError, TargetError
 from edgesparse.image import Image
 from edgesparse.inputs import Inputs, batch_bytes, check_golden, load_inputs, row_bytes, rows_for
@@ -34,6 +34,8 @@ class Options:
     """How to run: `runs` None takes every input row but at most DEFAULT_RUNS.
 
     `firmware` is a file to use in place of the board's own.
+    A model with state starts from its reset state each time its first row comes, and with
+    `reset_state` in every run.
     """
 
     board: str
@@ -42,6 +44,7 @@ class Options:
     log: Path | None = None
     timeout_s: float = 60.0
     firmware: Path | None = None
+    reset_state: bool = False
 
 
 def read_inputs(path: Path | None, *, bundled: bool) -> Inputs | None:
@@ -67,18 +70,37 @@ def _check_batch(image: Image, board: Board, capacity: Capacity, rows: int) -> N
         raise DoesNotFitError(what, needed, capacity.batch_bytes, hint=hint)
 
 
-def _results(
-    session: Session, rows: Sequence[Any], *, count: int, runs: int, batch: bool
-) -> Iterator[RunResult]:
-    """All runs, in order; run i takes row i % count."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Runs to do and different rows among them; whether those lie in the device's memory.
+
+    reset: in which runs state is reset: in "none", in the "first" of each pass, or in "all".
+    """
+
+    runs: int
+    rows: int
+    batch: bool
+    reset: str
+
+    def flags(self, row: int) -> int:
+        wanted = self.reset == "all" or (self.reset == "first" and row == 0)
+        return FLAG_RESET_STATE if wanted else 0
+
+
+def _results(session: Session, rows: Sequence[Any], plan: _Plan) -> Iterator[RunResult]:
+    """All runs, in order; run i takes row i % plan.rows."""
     done = 0
-    while done < runs:
-        if batch:
-            step = min(count, runs - done)
-            yield from session.run(0, step)
+    while done < plan.runs:
+        row = done % plan.rows
+        flags = plan.flags(row)
+        if plan.batch:
+            # One RUN goes as far as its flags hold.
+            rest = plan.rows if plan.reset != "first" or row > 0 else 1
+            step = min(rest - row, plan.runs - done)
+            yield from session.run(row, step, flags=flags)
             done += step
         else:
-            yield session.run_from_link(row_bytes(rows, done % count))
+            yield session.run_from_link(row_bytes(rows, row), flags=flags)
             done += 1
 
 
@@ -113,6 +135,8 @@ def deploy_model(
     )
     has_batch = batch_rows(image, capacity) > 0
     batch = batch_bytes(rows) if has_batch else b""
+    reset = "all" if options.reset_state else "first" if image.has_state else "none"
+    plan = _Plan(runs, count, has_batch, reset)
     summary = Summary(setup)
     with (
         open_target(board, image, batch, capacity) as target,
@@ -122,7 +146,7 @@ def deploy_model(
         session = Session(target, timeout_s=options.timeout_s, log=log)
         summary.greet(session.hello())
         try:
-            for result in _results(session, rows, count=count, runs=runs, batch=has_batch):
+            for result in _results(session, rows, plan):
                 table.add(result)
         except KeyboardInterrupt:
             with contextlib.suppress(TargetError):  # Ctrl-C may have reached QEMU too

@@ -7,14 +7,15 @@ the PADs that go into the convolution behind them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgesparse import native, ops
 from edgesparse.edges import device_input, device_output
 from edgesparse.encode.fold import folded_pads, with_padding
 from edgesparse.encode.lower import LOWER, Candidate
+from edgesparse.encode.state import Persistent, free_reads, persistent_tensors
 from edgesparse.errors import UsageError
-from edgesparse.model import Model, Node
+from edgesparse.model import Model, Node, Tensor
 
 __all__ = ["Candidate", "Encoded", "EncodedNode", "encode"]
 
@@ -36,14 +37,21 @@ class EncodedNode:
 class Encoded:
     """All device nodes of a model, in order, and which tensor lies where another one does.
 
-    `aliases`: index of a free node's (a RESHAPE's) output -> index of the tensor whose bytes it is.
-    `folded`: indices of the PADs that are part of the convolution behind them.
+    `aliases`: index of the output of a free node (RESHAPE, READ_VARIABLE) -> index of the tensor
+    whose bytes it is.  `folded`: indices of the PADs that are part of the convolution behind them.
+    `persistent`: the variables, by the index of the tensor that is their handle.
     """
 
     model: Model
     nodes: tuple[EncodedNode, ...]
     aliases: dict[int, int]
     folded: frozenset[int] = frozenset()
+    persistent: Mapping[int, Persistent] = field(default_factory=dict)
+
+    def tensor(self, tensor_index: int) -> Tensor:
+        """A tensor as the device sees it; a variable's handle stands for its values."""
+        variable = self.persistent.get(tensor_index)
+        return self.model.tensors[tensor_index] if variable is None else variable.tensor
 
     def root(self, tensor_index: int) -> int:
         """The tensor whose bytes a tensor is: itself unless it is an alias."""
@@ -60,7 +68,7 @@ class Encoded:
     def device_tensors(self) -> list[int]:
         """Indices of the tensors that the device knows, in order."""
         used = {i for node in self.nodes for i in (*node.inputs, *node.outputs)}
-        return sorted(used.union(self.device_inputs(), self.device_outputs()))
+        return sorted(used.union(self.device_inputs(), self.device_outputs(), self.persistent))
 
 
 def _encode_node(
@@ -78,7 +86,7 @@ def _encode_node(
         op=kernel.columns[0],
         encoding=kernel.columns[1],
         inputs=choice.inputs or node.inputs[:1],
-        outputs=node.outputs,
+        outputs=choice.outputs or node.outputs,
         macs=ops.macs(model, node),
         choice=choice,
     )
@@ -94,16 +102,29 @@ def encode(model: Model, *, encoding: str | None = None) -> Encoded:
         known = ", ".join(native.table("encoding"))
         raise UsageError(f"unknown encoding {encoding!r}; there are {known}")
     ops.check_supported(model)
+    for index in model.inputs:
+        device_input(model, index)  # refuses inputs that no QUANTIZE makes int8
     pads = folded_pads(model)
-    folded = frozenset(pad.index for pad in pads.values())
-    nodes: list[EncodedNode] = []
+    folded = {pad.index: pad for pad in pads.values()}
+    nodes: list[Node] = []
     aliases: dict[int, int] = {}
     for node in model.nodes:
-        if ops.on_host(model, node) or node.index in folded:
+        if ops.on_host(model, node) or node.op in ops.DECLARATIONS or node.index in folded:
             continue
         if node.options.IS_FREE:
             source = node.inputs[0]
             aliases[node.outputs[0]] = aliases.get(source, source)
         else:
-            nodes.append(_encode_node(model, node, encoding, pads))
-    return Encoded(model, tuple(nodes), aliases, folded)
+            nodes.append(node)
+    outputs = [device_output(model, index) for index in model.outputs]
+    # Whoever reads a folded PAD's output really reads its input.
+    read_as = {pad.outputs[0]: aliases.get(pad.inputs[0], pad.inputs[0]) for pad in folded.values()}
+    free = free_reads(model, nodes, aliases | read_as, outputs)
+    aliases = {index: free.get(source, source) for index, source in aliases.items()} | free
+    encoded = [
+        _encode_node(model, node, encoding, pads)
+        for node in nodes
+        if free.keys().isdisjoint(node.outputs)
+    ]
+    persistent = persistent_tensors(model)
+    return Encoded(model, tuple(encoded), aliases, frozenset(folded), persistent)

@@ -62,15 +62,27 @@ from edgesparse.ops.pooling import AveragePool2DOptions, MaxPool2DOptions
 from edgesparse.ops.reduction import MeanOptions
 from edgesparse.ops.shape import ExpandDimsOptions, ReshapeOptions, SqueezeOptions
 from edgesparse.ops.softmax import LogSoftmaxOptions, SoftmaxOptions
+from edgesparse.ops.state import (
+    DECLARATIONS,
+    AssignVariableOptions,
+    CallOnceOptions,
+    ReadVariableOptions,
+    VarHandleOptions,
+    Variable,
+    variable_at,
+)
 from edgesparse.ops.transposed import TransposeConvOptions
 
 if TYPE_CHECKING:
     from edgesparse.model import Model, Node
 
 __all__ = [
+    "DECLARATIONS",
     "OPS",
     "AddOptions",
+    "AssignVariableOptions",
     "AveragePool2DOptions",
+    "CallOnceOptions",
     "ConcatenationOptions",
     "Conv2DOptions",
     "DepthwiseConv2DOptions",
@@ -85,6 +97,7 @@ __all__ = [
     "PadOptions",
     "PadV2Options",
     "QuantizeOptions",
+    "ReadVariableOptions",
     "ReshapeOptions",
     "ResizeNearestNeighborOptions",
     "SoftmaxOptions",
@@ -95,11 +108,14 @@ __all__ = [
     "TransposeConvOptions",
     "TransposeOptions",
     "UnknownOptions",
+    "VarHandleOptions",
+    "Variable",
     "WindowGeometry",
     "activation_range",
     "check_supported",
     "macs",
     "on_host",
+    "variable_at",
     "weight_index",
     "window_axis",
     "window_geometry",
@@ -140,6 +156,10 @@ OPS: dict[str, type[Op]] = {
     "MAX_POOL_2D": MaxPool2DOptions,
     "MEAN": MeanOptions,
     "TRANSPOSE_CONV": TransposeConvOptions,
+    "CALL_ONCE": CallOnceOptions,
+    "VAR_HANDLE": VarHandleOptions,
+    "READ_VARIABLE": ReadVariableOptions,
+    "ASSIGN_VARIABLE": AssignVariableOptions,
 }
 """Every supported operator by its TFLite name."""
 
@@ -177,6 +197,11 @@ def check_supported(model: Model) -> None:
         for index in model.outputs
         if index in given or index not in ready
     ]
+    offenders += [
+        ("output", model.tensors[index].label, "a variable's handle has no values")
+        for index in model.outputs
+        if model.tensors[index].dtype == "resource"
+    ]
     if offenders:
         raise UnsupportedModelError(offenders)
 
@@ -190,8 +215,11 @@ def _check_node(model: Model, node: Node, ready: set[int]) -> list[str]:
     """Reasons against a node; ready holds the tensors that have a value when it runs."""
     if node.op not in OPS:
         return node.options.check(model, node)
-    many = node.options.MANY_OUTPUTS and len(node.outputs) > 0
-    if not (many or len(node.outputs) == 1) or len(node.inputs) > node.options.MAX_INPUTS:
+    wanted = node.options.OUTPUTS
+    count = len(node.outputs)
+    if (count == 0 if wanted is None else count != wanted) or len(
+        node.inputs
+    ) > node.options.MAX_INPUTS:
         return [f"{len(node.inputs)} inputs and {len(node.outputs)} outputs do not fit it"]
     reasons = [
         f"reads '{model.tensors[index].label}' before anything computes it"

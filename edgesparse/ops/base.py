@@ -40,8 +40,8 @@ class Op:
     """Whether the table may be missing; parse is then given None."""
     MAX_INPUTS: ClassVar[int] = 1
     """More operands than these are refused."""
-    MANY_OUTPUTS: ClassVar[bool] = False
-    """Whether there may be any number of outputs from one on; else there is exactly one."""
+    OUTPUTS: ClassVar[int | None] = 1
+    """Any other number of results is refused; None: any number from one on."""
     IS_FREE: ClassVar[bool] = False
     """Whether the output is the first input's bytes in another shape."""
     HAS_WEIGHTS: ClassVar[bool] = False

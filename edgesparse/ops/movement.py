@@ -152,7 +152,7 @@ class SplitOptions(Op):
 
     OPTIONS: ClassVar[str | None] = "SplitOptions"
     MAX_INPUTS: ClassVar[int] = 2
-    MANY_OUTPUTS: ClassVar[bool] = True
+    OUTPUTS: ClassVar[int | None] = None
     SOURCE: ClassVar[int] = 1
     """Position of the tensor that is split."""
     AXIS: ClassVar[int] = 0

@@ -39,14 +39,17 @@ class StoredArray(_Frozen):
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> Self:
-        """Keep an array of int8 or float32."""
+        """Keep an array of a type that a model may give."""
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         data = base64.b64encode(zlib.compress(little.tobytes())).decode("ascii")
         return cls(dtype=array.dtype.name, shape=array.shape, data=data)
 
     def array(self) -> NDArray[Any]:
         """The array.  Raises FormatError if the bytes are not those of one."""
-        if self.dtype not in ("int8", "float32") or min(self.shape, default=0) < 0:
+        if (
+            self.dtype not in ("int8", "uint8", "int16", "float32")
+            or min(self.shape, default=0) < 0
+        ):
             raise FormatError(f"expected outputs of type {self.dtype} {list(self.shape)}")
         dtype = np.dtype(self.dtype).newbyteorder("<")
         size = math.prod(self.shape) * dtype.itemsize

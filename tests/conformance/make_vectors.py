@@ -59,6 +59,20 @@ def elementwise_image() -> bytes:
     return build_image(encode(parse_model(b.finish(), name="elementwise"))).device_bytes()
 
 
+def stateful_image() -> bytes:
+    """A sum in a variable: ADD, then a copy.  Tensors: input, variable, what is read, sum."""
+    b = Builder()
+    x = b.input((1, 8), 0.5, 3)
+    init = b.call_once()
+    start = init.constant(np.arange(8, dtype=np.int8).reshape(1, 8), 0.5)
+    init.assign_variable(init.var_handle("sum"), start)
+    handle = b.var_handle("sum")
+    y = b.add(x, b.read_variable(handle, (1, 8), 0.5), scale=0.5)
+    b.assign_variable(handle, y)
+    b.output(y)
+    return build_image(encode(parse_model(b.finish(), name="sum"))).device_bytes()
+
+
 def with_crc(data: bytearray) -> bytes:
     """The image with the CRC-32 that its bytes have."""
     total = min(len(data), int.from_bytes(data[8:12], "little"))
@@ -122,13 +136,17 @@ SMALL_PARAMS = ("conv_params", "pool_params", "fc_params", "softmax_params")
 ELEMENTWISE_PARAMS = ("mul_params", "add_params", "add_params", "extremum_params", "lut_params")
 
 
-def _params(node: int, field: str, value: int, structs: tuple[str, ...] = SMALL_PARAMS) -> Any:
+def _params_of(struct: str, node: int, field: str, value: int) -> Any:
     def place(data: bytes) -> int:
         rows = section_row(data, "nodes")[1]["offset"] + node * native.layout("node").size_bytes
         start = section_row(data, "params")[1]["offset"]
         return int(start + native.layout("node").unpack(data, rows)["params_off"])
 
-    return set_field(structs[node], field, value, place)
+    return set_field(struct, field, value, place)
+
+
+def _params(node: int, field: str, value: int) -> Any:
+    return _params_of(SMALL_PARAMS[node], node, field, value)
 
 
 def _byte(kind: str, offset: int, value: int) -> Any:
@@ -214,7 +232,7 @@ EDITS: Mapping[str, Any] = {
 
 
 def _element(node: int, field: str, value: int) -> Any:
-    return _params(node, field, value, ELEMENTWISE_PARAMS)
+    return _params_of(ELEMENTWISE_PARAMS[node], node, field, value)
 
 
 ELEMENTWISE_EDITS: Mapping[str, Any] = {
@@ -237,6 +255,15 @@ ELEMENTWISE_EDITS: Mapping[str, Any] = {
     "table not aligned": _element(4, "table_off", 2),
 }
 
+STATE_EDITS: Mapping[str, Any] = {
+    "reset value outside the data": _row("tensors", "tensor", 1, "reset_off", 4),
+    "reset value not aligned": _row("tensors", "tensor", 1, "reset_off", 2),
+    "persistent tensor outside the arena": _row("tensors", "tensor", 1, "offset", 0xFFFFFF00),
+    "copy of other bytes": _params_of("copy_params", 1, "bytes", 7),
+    "copy into itself": _row("tensors", "tensor", 3, "offset", 0),
+    "copy of wider elements": _row("tensors", "tensor", 3, "type", 3),
+}
+
 
 def _pads(data: bytes) -> int:
     """Offset of a byte between two sections."""
@@ -247,6 +274,16 @@ def _pads(data: bytes) -> int:
     raise AssertionError("no gap")
 
 
+def _edited(name: str, image: bytes, edits: Mapping[str, Any]) -> dict[str, bytes]:
+    """An image and its damaged copies, by name."""
+    cases = {name: image}
+    for edit_name, edit in edits.items():
+        data = bytearray(image)
+        edit(data)
+        cases[edit_name] = with_crc(data)
+    return cases
+
+
 def image_vectors() -> list[dict[str, Any]]:
     """Name, bytes and what the loader says of each, for a device with 64 KiB of arena."""
     dense, sparse = small_image("dense"), small_image("delta8")
@@ -255,12 +292,8 @@ def image_vectors() -> list[dict[str, Any]]:
         data = bytearray(dense)
         edit(data)
         cases[name] = with_crc(data)
-    elementwise = elementwise_image()
-    cases["valid, element by element"] = elementwise
-    for name, edit in ELEMENTWISE_EDITS.items():
-        data = bytearray(elementwise)
-        edit(data)
-        cases[name] = with_crc(data)
+    cases |= _edited("valid, element by element", elementwise_image(), ELEMENTWISE_EDITS)
+    cases |= _edited("valid, with state", stateful_image(), STATE_EDITS)
     gap = bytearray(dense)
     gap[_pads(dense)] = 1
     cases["gap not zero"] = with_crc(gap)

@@ -12,7 +12,7 @@ from edgesparse.deploy.boards import Board
 from edgesparse.deploy.session import Session
 from edgesparse.errors import ImageRefusedError
 from edgesparse.telemetry.frame import DamagedFrame, Frame, FrameDecoder, encode
-from tests.conformance.make_vectors import EDITS, ELEMENTWISE_EDITS, FOLDER
+from tests.conformance.make_vectors import EDITS, ELEMENTWISE_EDITS, FOLDER, STATE_EDITS
 from tests.devices import power_on
 
 IMAGES: list[dict[str, Any]] = json.loads((FOLDER / "images.json").read_text())
@@ -24,7 +24,8 @@ def test_vectors_cover_every_reason_to_refuse_an_image() -> None:
     seen = {vector["status"] for vector in IMAGES}
     loader = {name for name, row in native.table("status").items() if -20 < row.id <= 0}
     assert seen == loader
-    assert {*EDITS, *ELEMENTWISE_EDITS} <= {vector["name"] for vector in IMAGES}
+    edits = {*EDITS, *ELEMENTWISE_EDITS, *STATE_EDITS}
+    assert edits <= {vector["name"] for vector in IMAGES}
 
 
 @pytest.mark.parametrize("vector", IMAGES, ids=lambda v: v["name"])

@@ -26,6 +26,9 @@ def model_of(name: str, first: tuple[int, ...], second: tuple[int, ...]) -> Mode
     return parse_model(b.finish(), name="two")
 
 
+TOO_MANY = "at most {most} dimensions are supported|dimensions, more than 6"
+
+
 @pytest.mark.parametrize("name", RANKS)
 def test_broadcasts_up_to_the_rank_of_the_reference(name: str) -> None:
     most = RANKS[name]
@@ -39,14 +42,14 @@ def test_broadcasts_up_to_the_rank_of_the_reference(name: str) -> None:
     ):
         assert got.outputs[0] == reference.tobytes()
     one, other = (2, *shapes[0]), (1, *shapes[1])
-    with pytest.raises(UnsupportedModelError, match=f"at most {most} dimensions are supported"):
+    with pytest.raises(UnsupportedModelError, match=TOO_MANY.format(most=most)):
         check_supported(model_of(name, one, other))
 
 
 @pytest.mark.parametrize("name", RANKS)
 def test_equal_shapes_may_have_six_dimensions(name: str) -> None:
     check_supported(model_of(name, (2,) * 6, (2,) * 6))
-    with pytest.raises(UnsupportedModelError, match="at most 6 dimensions are supported"):
+    with pytest.raises(UnsupportedModelError, match=TOO_MANY.format(most=6)):
         check_supported(model_of(name, (1,) * 7, (1,) * 7))
 
 

@@ -73,7 +73,7 @@ def kernels_drawn(strategy: st.SearchStrategy[Example | None]) -> set[str]:
     @given(strategy)
     def draw(example: Example | None) -> None:
         if example is not None:
-            node = example.model.nodes[0]
+            node = next(node for node in example.model.nodes if node.op in LOWER)
             found.update(choice.kernel for choice in LOWER[node.op](example.model, node))
 
     draw()

@@ -18,7 +18,7 @@ from edgesparse.pipeline import Recipe, convert_model, thin
 from edgesparse.validate import validate_model
 from tests.devices import run_rows
 
-ROWS_IN_QEMU = {"resnet_large_cifar10": 3, "mcunet_person_det": 3}
+ROWS_IN_QEMU = {"resnet_large_cifar10": 3, "mcunet_person_det": 3, "mww2_vad": 64}
 TOO_LARGE = {
     ("resnet_large_cifar10", "qemu-mps3-an547"): "model image",
     ("resnet_large_cifar10", "qemu-netduinoplus2"): "arena",
@@ -34,6 +34,7 @@ MODELS = [
     "resnet8_cifar10",
     "resnet_large_cifar10",
     "mcunet_person_det",
+    "mww2_vad",
 ]
 
 
@@ -99,10 +100,15 @@ def test_counts_repeat_to_the_digit(board: Board, tmp_path: Path) -> None:
 def test_every_tensor_and_zero_count_equals_the_reference(
     shared_models: Path, board: Board
 ) -> None:
-    for name in ("resnet8_cifar10", "str_ww", "lenet_300_100"):
+    for name, rows in {
+        "resnet8_cifar10": 1,
+        "str_ww": 1,
+        "lenet_300_100": 1,
+        "mww2_vad": 4,
+    }.items():
         model, data = model_files(shared_models, name)
         document = validate_model(
-            model, Recipe(), board=board.name, inputs=data, rows=1, timeout_s=60.0
+            model, Recipe(), board=board.name, inputs=data, rows=rows, timeout_s=60.0
         )
         assert document["difference"] is None
         assert document["layers_compared"] > 0

@@ -270,6 +270,20 @@ def test_any_bytes_parse_or_raise_model_error():
         assert refusal(data[:length])
 
 
+def test_any_bytes_with_two_subgraphs_parse_or_raise_model_error():
+    b = Builder()
+    x = b.input((1, 4), 0.5)
+    init = b.call_once()
+    init.assign_variable(init.var_handle("v"), init.constant(np.ones((1, 4), np.int8), 0.5))
+    handle = b.var_handle("v")
+    b.output(b.add(x, b.read_variable(handle, (1, 4), 0.5)))
+    b.assign_variable(handle, x)
+    data = b.finish()
+    assert refusal(data) == ""
+    for mutant in mutations(data, seed=2, count=3000):
+        assert "\n" not in refusal(mutant)
+
+
 def test_mutated_real_models_parse_or_raise_model_error(shared_models):
     for seed, path in enumerate(sorted(shared_models.glob("*/*.tflite"))):
         for mutant in mutations(path.read_bytes(), seed, count=40):

@@ -23,6 +23,7 @@ from edgesparse.encode.lower.movement import (
 from edgesparse.encode.lower.pooling import average_pool_2d, max_pool_2d
 from edgesparse.encode.lower.reduction import mean
 from edgesparse.encode.lower.softmax import softmax
+from edgesparse.encode.lower.state import assign_variable, read_variable
 from edgesparse.encode.lower.transposed import transpose_conv
 from edgesparse.model import Model, Node
 
@@ -58,4 +59,6 @@ LOWER: Mapping[str, Callable[[Model, Node], list[Candidate]]] = {
     "MAX_POOL_2D": max_pool_2d,
     "MEAN": mean,
     "TRANSPOSE_CONV": transpose_conv,
+    "READ_VARIABLE": read_variable,
+    "ASSIGN_VARIABLE": assign_variable,
 }

@@ -19,3 +19,5 @@ class Candidate:
     """Indices of the activation tensors it reads; empty: the node's first input."""
     constants: Mapping[str, bytes] = field(default_factory=dict)
     """Other constant data, by the parameter that becomes its offset."""
+    outputs: tuple[int, ...] = field(default=())
+    """Indices of the tensors it writes; empty: the node's outputs."""
