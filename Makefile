@@ -87,6 +87,14 @@ wheel: setup ## Build dist/*.whl, with the firmware of all boards
 	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-build-isolation --no-deps -w dist .
 	@ls dist/*.whl
 
+.PHONY: fuzz
+fuzz: setup ## Fuzz the loader and the link (SECONDS=60 each; needs clang and its sanitizers)
+	@tests/fuzz/fuzz.sh $(or $(SECONDS),60)
+
+.PHONY: property
+property: setup ## Compare many random models of each operator with the reference (EXAMPLES=2000 each)
+	@EDGESPARSE_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -q --timeout 0 tests/kernels/test_operators.py
+
 .PHONY: spec
 spec: setup ## Rewrite the tables of SPEC.md from the .def files
 	@$(BIN)/python host/spec_tables.py

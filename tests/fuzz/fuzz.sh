@@ -17,6 +17,6 @@ for target in image link; do
         -Ifirmware/runtime -Ifirmware/port -Ifirmware/app -Ihost \
         cmsis_kernels/src/*/*.c firmware/runtime/*.c firmware/runtime/ops/*.c firmware/app/es_app.c \
         host/es_port_native.c build/fuzz/es_build_id.c "tests/fuzz/fuzz_$target.c" -o "build/fuzz/fuzz_$target"
-    ES_FUZZ_IMAGE=build/fuzz/small.esm "build/fuzz/fuzz_$target" -max_total_time="$seconds" -max_len=4096 \
+    ES_FUZZ_IMAGE=build/fuzz/small.esm "build/fuzz/fuzz_$target" -max_total_time="$seconds" -max_len=16384 \
         -print_final_stats=1 -artifact_prefix="build/fuzz/$target-" "build/fuzz/$target"
 done

@@ -1,4 +1,4 @@
-"""Writes what the fuzzers start from: the conformance vectors, and an image for the link's device.
+"""Writes what the fuzzers start from: vectors, images of every operator, and one for the link.
 
 python -m tests.fuzz.seeds FOLDER
 """
@@ -9,8 +9,15 @@ import json
 import sys
 from pathlib import Path
 
+from hypothesis import HealthCheck, given, settings
+
 from edgesparse import native
+from edgesparse.encode import encode
+from edgesparse.image import build_image
 from tests.conformance.make_vectors import FOLDER, small_image
+from tests.one_operator import OPERATORS, Example
+
+MODELS_AN_OPERATOR = 8
 
 
 def link_seeds() -> list[bytes]:
@@ -32,11 +39,32 @@ def link_seeds() -> list[bytes]:
     ]
 
 
+def operator_seeds() -> list[bytes]:
+    """Images of one operator each, some for every operator, always the same."""
+    images: list[bytes] = []
+
+    def keep(example: Example | None) -> None:
+        if example is not None:
+            images.append(build_image(encode(example.model)).device_bytes())
+
+    quiet = settings(
+        max_examples=MODELS_AN_OPERATOR,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    for strategy in OPERATORS.values():
+        quiet(given(strategy)(keep))()
+    return images
+
+
 def main() -> None:
     """Command line."""
     out = Path(sys.argv[1])
     for i, vector in enumerate(json.loads((FOLDER / "images.json").read_text())):
         (out / "image" / f"seed-{i}").write_bytes(bytes.fromhex(vector["image"]))
+    for i, image in enumerate(operator_seeds()):
+        (out / "image" / f"operator-{i}").write_bytes(image)
     for i, seed in enumerate(link_seeds()):
         (out / "link" / f"seed-{i}").write_bytes(seed)
     (out / "small.esm").write_bytes(small_image("delta8"))
