@@ -121,6 +121,14 @@ def deploy(
         float,
         typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
     ] = 60.0,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part",
+            metavar="NAME",
+            help="Processor whose cycles are modelled in QEMU, 'none' for no model. Default: ideal.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a model on a board and show each layer's zeros, work and cost.
@@ -131,7 +139,7 @@ def deploy(
     from edgesparse.deploy.run import Options, deploy_model
     from edgesparse.pipeline import Recipe
 
-    options = Options(board=board, inputs=inputs, runs=runs, log=log, timeout_s=timeout)
+    options = Options(board=board, inputs=inputs, runs=runs, log=log, timeout_s=timeout, part=part)
     recipe = Recipe(method, sparsity, depthwise, encoding)
     document = deploy_model(model, recipe, options, quiet=as_json)
     if as_json:
