@@ -126,7 +126,7 @@ def deploy(
         typer.Option(
             "--part",
             metavar="NAME",
-            help="Processor whose cycles are modelled in QEMU, 'none' for no model. Default: ideal.",
+            help="Processor whose cycles are modelled in QEMU, or none. Default: ideal.",
         ),
     ] = None,
     as_json: JsonOption = False,

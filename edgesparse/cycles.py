@@ -1,8 +1,8 @@
 """Modelled cycles: which parts are modelled, and what the plugin for QEMU has to be told.
 
 The model itself is C, in ``host/plugin``; ``docs/cycle-model.md`` says what it models, from which
-sources, and how far off it may be.  Where QEMU cannot load it, or a core is not modelled, runs go on
-without.
+sources, and how far off it may be.  Where QEMU cannot load it, or a core is not modelled, runs go
+on without.
 """
 
 from __future__ import annotations
@@ -167,8 +167,7 @@ class CycleRequest:
 
 def _flash_values(flash: Flash, board: Board) -> Iterator[tuple[str, object]]:
     weight_cycles = flash.weight_cycles_per_byte
-    for name, value in flash.model_dump(exclude={"weight_cycles_per_byte"}).items():
-        yield name, value
+    yield from flash.model_dump(exclude={"weight_cycles_per_byte"}).items()
     yield "weight_q8", 0 if weight_cycles is None else round(weight_cycles * _Q8)
     memory = board.memory
     if memory.flash is not None:

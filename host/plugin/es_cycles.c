@@ -295,8 +295,9 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
             qemu_plugin_register_vcpu_mem_cb(insn, on_watched, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW,
                                              (void *)(uintptr_t)address);
         }
-        if (model.wait_states > 0 && transfers) {
-            qemu_plugin_register_vcpu_mem_cb(insn, on_load, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_R, NULL);
+        /* QEMU 7.2 takes MEM_R for stores alone, so that instructions are chosen here and not by it. */
+        if (model.wait_states > 0 && (insns[i].kind == ES_KIND_LOAD || insns[i].kind == ES_KIND_LOAD_MULTIPLE)) {
+            qemu_plugin_register_vcpu_mem_cb(insn, on_load, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, NULL);
         }
     }
     block_t *block = make_block(insns, (uint32_t)count);
