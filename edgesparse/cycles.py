@@ -130,24 +130,25 @@ class CycleRequest:
         firmware: what runs.
         nodes: of the image.
         gate: the function in which nodes run.
+        cpu: the core to model; None for the board's.
     """
 
     part: Part
     firmware: Firmware
     nodes: int
     gate: str = "es_exec_run"
+    cpu: str | None = None
 
-    def arguments(self, plugin: Path, out: str, board: Board, cpu: str | None = None) -> str:
+    def arguments(self, plugin: Path, out: str, board: Board) -> str:
         """What follows ``-plugin`` in QEMU's command line.
 
         Args:
             plugin: its file.
             out: file to write the runs to.
             board: where it runs.
-            cpu: the core to model in place of the board's.
         """
         functions = self.firmware.functions
-        values: list[tuple[str, object]] = [("core", cpu or board.cpu), ("out", out)]
+        values: list[tuple[str, object]] = [("core", self.cpu or board.cpu), ("out", out)]
         values += [("nodes", self.nodes), ("gate", functions[self.gate])]
         values += [("start", functions["es_port_ticks_start"])]
         values += [("ticks", functions["es_port_ticks"])]
