@@ -27,8 +27,8 @@ typedef struct {
     uint32_t end;
 } range_t;
 
-/* A translated block. `until` and `address` have count + 1 entries. */
-typedef struct {
+/* A translated block. `until` has count + 1 entries. */
+typedef struct block {
     uint32_t count;
     uint32_t first;
     uint32_t end;    /* where it falls through to */
@@ -40,7 +40,10 @@ typedef struct {
     bool target_is_static;
     bool says_when_done; /* its branch may lead to its own middle, which looks like an early end */
     uint32_t *until;
-    uint32_t *address;
+    es_insn_t *insns;
+    const struct block *joined; /* the block of which it was the continuation last, */
+    uint32_t joined_count;      /* after so many instructions of it, */
+    uint64_t joined_cycles;     /* and what that changed, modulo 2^64 */
 } block_t;
 
 typedef struct {
@@ -154,21 +157,41 @@ static count_t without_rest(const block_t *block, uint32_t index) {
 /* The instruction at an address; count where the block has none there. */
 static uint32_t index_of(const block_t *block, uint32_t address) {
     uint32_t i = 0;
-    while (i < block->count && block->address[i] != address) {
+    while (i < block->count && block->insns[i].address != address) {
         i++;
     }
     return i;
 }
 
+/* Where QEMU cuts straight code in two is its own affair: both parts together cost what they cost in one piece. */
+static void join(const block_t *before, uint32_t count, block_t *next) {
+    static es_insn_t insns[2 * BLOCK_MAX];
+    static uint32_t until[2 * BLOCK_MAX + 1];
+    if (next->joined != before || next->joined_count != count) {
+        memcpy(insns, before->insns, count * sizeof(*insns));
+        memcpy(&insns[count], next->insns, next->count * sizeof(*insns));
+        es_core_schedule(model.core, insns, count + next->count, until);
+        next->joined = before;
+        next->joined_count = count;
+        next->joined_cycles = (uint64_t)until[count + next->count] - before->until[count] - next->until[next->count];
+    }
+    state.now.cycles += next->joined_cycles;
+}
+
 /* What came of the block before, now that it is known where it led. */
-static void settle(const block_t *before, const block_t *next) {
+static void settle(const block_t *before, block_t *next) {
     const bool went_on = next->first == before->end && !before->always_branches;
     const bool is_target = before->branches && (!before->target_is_static || next->first == before->target);
     if (before->says_when_done ? !state.last_is_done : !went_on && !is_target) {
         const uint32_t index = index_of(before, next->first);
         state.now = without_rest(before, index);
+        if (index < before->count) {
+            join(before, index, next);
+        }
     } else if (!went_on && before->branches) {
         state.now.cycles += before->taken_cycles + next->entry_cycles;
+    } else if (!before->branches && went_on) {
+        join(before, before->count, next);
     }
 }
 
@@ -188,7 +211,7 @@ static void fetch(const block_t *block) {
 
 static void on_block(unsigned int vcpu, void *userdata) {
     (void)vcpu;
-    const block_t *block = userdata;
+    block_t *block = userdata;
     if (state.last != NULL) {
         settle(state.last, block);
     }
@@ -269,11 +292,9 @@ static block_t *make_block(const es_insn_t *insns, uint32_t count) {
     block->taken_cycles = last->branches ? es_core_taken_cycles(model.core, last) : 0;
     block->entry_cycles = es_insn_is_unaligned_wide(&insns[0]) ? model.core->unaligned_target_cycles : 0;
     block->until = allocate(count + 1u, sizeof(*block->until));
-    block->address = allocate(count + 1u, sizeof(*block->address));
+    block->insns = allocate(count, sizeof(*block->insns));
+    memcpy(block->insns, insns, count * sizeof(*insns));
     es_core_schedule(model.core, insns, count, block->until);
-    for (uint32_t i = 0; i < count; i++) {
-        block->address[i] = insns[i].address;
-    }
     const bool may_return = !last->target_is_static || (last->target > block->first && last->target < block->end);
     block->says_when_done = last->branches && may_return;
     return block;

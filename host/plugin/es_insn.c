@@ -103,6 +103,7 @@ static void decode_high_register(es_insn_t *insn, uint32_t code) {
         default:
             jump(insn, ES_KIND_BRANCH_REGISTER);
             insn->reads |= reg(rm);
+            result(insn, field(code, 7, 1) != 0 ? reg(14) : 0); /* BLX */
             return;
     }
     if (rd == ES_PC) {
