@@ -304,7 +304,7 @@ def _cycle_columns(part: str | None) -> tuple[_Column, ...]:
     """Always labelled as what they are: an estimate, for a part."""
     if part is None:
         return ()
-    return (_Column(f"modelled cycles\n({part})", _number("modelled_cycles"), drop=8),)
+    return (_Column(f"modelled\ncycles\n({part})", _number("modelled_cycles"), drop=8),)
 
 
 def _rows(document: dict[str, Any]) -> list[_Row]:

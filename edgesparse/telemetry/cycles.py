@@ -67,13 +67,14 @@ def read_run_cycles(line: bytes) -> RunCycles:
 
 def check_cycles(cycles: RunCycles, run: RunResult) -> None:
     """Raise FormatError unless the plugin counted the instructions that the device counted."""
-    counts = [layer.count for layer in run.layers]
-    if [instructions for instructions, _ in cycles.nodes] == counts and (
-        cycles.instructions == run.end.count
-    ):
-        return
-    raise FormatError(
-        f"run {run.run}: the cycle model saw {cycles.instructions:,} instructions, the device"
-        f" {run.end.count:,}",
-        hint="run without modelled cycles: --part none",
-    )
+    hint = "run without modelled cycles: --part none"
+    device = [*(layer.count for layer in run.layers), run.end.count]
+    seen = [*(instructions for instructions, _ in cycles.nodes), cycles.instructions]
+    if len(seen) != len(device):
+        what = f"saw {len(cycles.nodes)} nodes, the device {len(run.layers)}"
+        raise FormatError(f"run {run.run}: the cycle model {what}", hint=hint)
+    for node, (here, there) in enumerate(zip(seen, device, strict=True)):
+        if here != there:
+            where = f"node {node}" if node < len(run.layers) else "the whole run"
+            what = f"saw {here:,} instructions in {where}, the device {there:,}"
+            raise FormatError(f"run {run.run}: the cycle model {what}", hint=hint)
