@@ -155,7 +155,8 @@ class CycleRequest:
         values += [("watch", f"{start}:{end}") for start, end in self._watched()]
         if self.part.flash is not None:
             values += _flash_values(self.part.flash, board)
-        return ",".join([f"file={plugin}", *(f"{key}={value}" for key, value in values)])
+        file = str(plugin).replace(",", ",,")  # QEMU's way to write a comma
+        return ",".join([f"file={file}", *(f"{key}={value}" for key, value in values)])
 
     def _watched(self) -> Iterator[tuple[int, int]]:
         """Where the functions lie that access the counter."""

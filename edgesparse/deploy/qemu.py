@@ -73,6 +73,7 @@ class QemuTarget:
             raise ValueError(f"board {board.name} does not run in QEMU")
         self._board = board
         self._cycles: IO[bytes] | None = None
+        self._cycles_rest = b""
         plugin = None if cycles is None else plugin_path()
         if cycles is not None and plugin is not None:
             with suppress(TargetError):  # without the plugin it starts, or says why not
@@ -107,7 +108,11 @@ class QemuTarget:
 
     def cycle_lines(self) -> list[bytes]:
         """What the cycle model wrote since the last call: a line for each run that has ended."""
-        return [] if self._cycles is None else self._cycles.readlines()
+        if self._cycles is None:
+            return []
+        # The next run may be writing its line meanwhile.
+        *lines, self._cycles_rest = (self._cycles_rest + self._cycles.read()).split(b"\n")
+        return [line + b"\n" for line in lines]
 
     def _start(
         self,

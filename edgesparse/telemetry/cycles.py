@@ -48,7 +48,7 @@ class CycleLog:
     @classmethod
     def read(cls, data: bytes) -> CycleLog:
         """Read cycles.jsonl.  Raises FormatError where it is malformed."""
-        first, *lines = data.splitlines()
+        first, *lines = data.splitlines() or [b""]
         try:
             part = _Header.model_validate_json(first).part
         except ValidationError as error:

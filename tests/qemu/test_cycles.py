@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edgesparse import cycles
 from edgesparse.cycles import CycleRequest, find_part, list_parts
 from edgesparse.deploy import qemu
 from edgesparse.deploy.boards import Board, list_boards
@@ -129,9 +130,10 @@ def test_instructions_of_other_runs_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"".join([header, json.dumps(run).encode() + b"\n", *rest]))
     with pytest.raises(FormatError, match="the cycle model saw .* in the whole run"):
         replay(tmp_path / "log")
-    path.write_bytes(b"{}\n")
-    with pytest.raises(FormatError, match=r"cycles\.jsonl"):
-        replay(tmp_path / "log")
+    for malformed in (b"", b"{}\n"):
+        path.write_bytes(malformed)
+        with pytest.raises(FormatError, match=r"cycles\.jsonl"):
+            replay(tmp_path / "log")
 
 
 def test_without_the_model_all_else_is_the_same(
@@ -141,7 +143,7 @@ def test_without_the_model_all_else_is_the_same(
     none = deploy(tmp_path / "none", part="none")
     monkeypatch.setattr(qemu, "plugin_path", lambda: None)
     absent = deploy(tmp_path / "absent")
-    no_plugin = tmp_path / "no_plugin.so"
+    no_plugin = tmp_path / "no,plugin.so"
     no_plugin.write_bytes(b"not a library")
     monkeypatch.setattr(qemu, "plugin_path", lambda: no_plugin)
     refused = deploy(tmp_path / "refused")
@@ -165,3 +167,18 @@ def test_parts_are_named_with_their_cores(arm_board: Board) -> None:
     assert find_part(None, native_board) is None
     with pytest.raises(UsageError):
         find_part("ideal", native_board)
+
+
+def test_runs_repeat_to_the_cycle_wherever_the_plugin_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(tmp_path / "a")
+    plugin = cycles.plugin_path()
+    assert plugin is not None
+    moved = tmp_path / "a, b" / plugin.name
+    moved.parent.mkdir()
+    moved.write_bytes(plugin.read_bytes())
+    monkeypatch.setattr(qemu, "plugin_path", lambda: moved)
+    deploy(tmp_path / "b")
+    first, second = ((tmp_path / name / "cycles.jsonl").read_bytes() for name in "ab")
+    assert first == second
