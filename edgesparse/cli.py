@@ -137,6 +137,14 @@ def deploy(
         ),
     ] = None,
     reset_state: ResetOption = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part",
+            metavar="NAME",
+            help="Processor whose cycles are modelled in QEMU, or none. Default: ideal.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a model on a board and show each layer's zeros, work and cost.
@@ -155,6 +163,7 @@ def deploy(
         timeout_s=timeout,
         firmware=firmware,
         reset_state=reset_state,
+        part=part,
     )
     recipe = Recipe(method, sparsity, depthwise, encoding)
     document = deploy_model(model, recipe, options, quiet=as_json)

@@ -11,8 +11,10 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from edgesparse import _native
 from edgesparse._native import ffi as _ffi
 from edgesparse._native import lib as _lib
 
@@ -164,6 +166,11 @@ def layouts() -> Mapping[str, Layout]:
 def tables_crc() -> int:
     """CRC-32 of the .def tables that this module was built from."""
     return int(_lib.es_native_tables_crc())
+
+
+def module_path() -> Path:
+    """Where the compiled module lies; what was built with it lies beside it."""
+    return Path(_native.__file__)
 
 
 def build_id() -> bytes:

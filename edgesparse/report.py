@@ -21,6 +21,7 @@ from typing_extensions import Self
 from edgesparse.errors import FormatError
 from edgesparse.meta import LayerMeta
 from edgesparse.outputs import finish_outputs, first_maximum, same_values
+from edgesparse.telemetry.cycles import CycleLog, RunCycles, check_cycles
 from edgesparse.telemetry.record import Hello, LayerRecord
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunResult
 from edgesparse.telemetry.setup import Setup
@@ -63,6 +64,10 @@ class Summary:
         self._golden = [array.array() for array in setup.golden]
         self._correct = 0
         self._mismatches: set[int] = set()
+        self._part: str | None = None
+        self._cycles_by_run: dict[int, RunCycles] = {}
+        self._cycles = 0
+        self._cycle_runs = 0
 
     @property
     def runs(self) -> int:
@@ -74,6 +79,25 @@ class Summary:
         if self._hello is None and hello.nonce == self._setup.nonce:
             self._hello = hello
             self._unit = hello.unit
+
+    def model_cycles(self, cycles: CycleLog) -> None:
+        """Take the part whose cycles are modelled, and the cycles known so far."""
+        self._part = cycles.part
+        self._cycles_by_run.update(cycles.runs)
+
+    def add_cycles(self, cycles: RunCycles) -> None:
+        """Take modelled cycles of a run that add() is going to take."""
+        self._cycles_by_run[cycles.run] = cycles
+
+    def _take_cycles(self, run: RunResult) -> None:
+        cycles = self._cycles_by_run.pop(run.run, None)
+        if cycles is None:
+            return
+        check_cycles(cycles, run)
+        self._cycle_runs += 1
+        self._cycles += cycles.cycles
+        for layer, (_, node_cycles) in zip(run.layers, cycles.nodes, strict=True):
+            self._by_node[layer.node].cycles += node_cycles
 
     def add(self, run: RunResult) -> None:
         """Take a run; those that only dumped tensors do not count.
@@ -93,6 +117,7 @@ class Summary:
         self._count += run.end.count
         for layer in run.layers:
             self._by_node[layer.node].add(layer)
+        self._take_cycles(run)
         for i, zeros in enumerate(self._setup.input_zeros):
             self._input_zeros[i] += zeros[row]
         if self._setup.labels is not None:
@@ -106,13 +131,15 @@ class Summary:
         Counts, macs_done and activation_zeros are means a run.  `accuracy` is the share of runs
         whose output 0 has its first maximum at the label; `mismatches` the number of rows with an
         output that differs from the expected one.  Both are null where there is nothing to compare.
+        `modelled_cycles` are an estimate for the part in `cycles_part`; without a model these keys
+        are absent.
         """
         setup, meta = self._setup, self._setup.meta
         sums = self._by_node.values()
         in_layers = sum(node.count for node in sums)
         has_accuracy = setup.labels is not None and self._runs > 0
         has_mismatches = bool(self._golden) and self._runs > 0
-        return {
+        document: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "model": meta.name,
             "board": setup.board,
@@ -138,6 +165,14 @@ class Summary:
             "firmware_build_id": None if self._hello is None else self._hello.build_id.hex(),
             "command": list(setup.command),
         }
+        if self._has_cycles():
+            document["cycles_part"] = self._part
+            document["totals"]["modelled_cycles"] = self._mean(self._cycles)
+        return document
+
+    def _has_cycles(self) -> bool:
+        """Whether every run has modelled cycles."""
+        return self._part is not None and 0 < self._runs == self._cycle_runs
 
     def _mean(self, total: int) -> int | float:
         """A mean a run; whole numbers stay exact, however large."""
@@ -148,7 +183,7 @@ class Summary:
 
     def _layer(self, layer: LayerMeta) -> dict[str, Any]:
         sums = _NodeSums() if layer.node is None else self._by_node[layer.node]
-        return {
+        described: dict[str, Any] = {
             "index": layer.index,
             "name": layer.name,
             "op": layer.op,
@@ -162,6 +197,9 @@ class Summary:
             "count": self._mean(sums.count),
             "kernel": layer.kernel,
         }
+        if self._has_cycles():
+            described["modelled_cycles"] = self._mean(sums.cycles)
+        return described
 
     def _zeros(self, layer: LayerMeta) -> int:
         """Zeros among a layer's outputs; a free layer's are those of the values that it renames."""
@@ -182,6 +220,7 @@ class _NodeSums:
     count: int = 0
     macs_done: int = 0
     zeros: int = 0
+    cycles: int = 0
 
     def add(self, layer: LayerRecord) -> None:
         self.count += layer.count
@@ -261,6 +300,13 @@ def _count_columns(unit: str) -> tuple[_Column, ...]:
     return () if unit == "none" else (_Column(unit, _number("count")), share)
 
 
+def _cycle_columns(part: str | None) -> tuple[_Column, ...]:
+    """Always labelled as what they are: an estimate, for a part."""
+    if part is None:
+        return ()
+    return (_Column(f"modelled\ncycles\n({part})", _number("modelled_cycles"), drop=8),)
+
+
 def _rows(document: dict[str, Any]) -> list[_Row]:
     """The layers, then what the run counted beside them, then everything together."""
     layers, totals = document["layers"], document["totals"]
@@ -268,7 +314,11 @@ def _rows(document: dict[str, Any]) -> list[_Row]:
     sums = {key: sum(layer[key] for layer in layers) for key in keys}
     rows = [*layers, {"name": "total", **sums, **totals}]
     if document["unit"] != "none":
-        rows.insert(-1, {"name": "rest of run", "count": totals["count_outside_layers"]})
+        rest = {"name": "rest of run", "count": totals["count_outside_layers"]}
+        if "modelled_cycles" in totals:
+            in_layers = sum(layer["modelled_cycles"] for layer in layers)
+            rest["modelled_cycles"] = totals["modelled_cycles"] - in_layers
+        rows.insert(-1, rest)
     total = {"total_count": totals["count"]}
     skipped = [row.get("macs", 0) - row.get("macs_done", 0) for row in rows]
     return [row | total | {"macs_skipped": n} for row, n in zip(rows, skipped, strict=True)]
@@ -319,7 +369,12 @@ class _RunTable:
         document = self._document
         *rows, total = _rows(document)
         unit = document["unit"]
-        columns, gap = _fitting((*_COLUMNS, *_count_columns(unit)), [*rows, total], width)
+        all_columns = (
+            *_COLUMNS,
+            *_count_columns(unit),
+            *_cycle_columns(document.get("cycles_part")),
+        )
+        columns, gap = _fitting(all_columns, [*rows, total], width)
         table = Table(
             box=box.SIMPLE,
             padding=(0, gap - 1, 0, 0),  # the box draws a blank as well
@@ -364,6 +419,10 @@ class _RunTable:
         elif macs and done:
             count = totals["count"]
             yield unit, Text(f"{count / macs:.3f} per MAC, {count / done:.3f} per MAC done")
+        if macs and "modelled_cycles" in totals:
+            cycles, part = totals["modelled_cycles"], document["cycles_part"]
+            text = f"{cycles:,.0f} in all, {cycles / macs:.3f} per MAC"
+            yield f"modelled cycles ({part})", Text(text)
         yield (
             "memory",
             Text(

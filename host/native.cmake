@@ -29,6 +29,8 @@ target_link_libraries(_native PRIVATE $<TARGET_FILE:es_native> m)
 add_dependencies(_native es_native)
 install(TARGETS _native DESTINATION edgesparse)
 
+include(host/plugin/plugin.cmake)
+
 if(SKBUILD_STATE STREQUAL "wheel")
     include(host/wheel.cmake)
 endif()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgesparse.cycles import CycleRequest, Part
 from edgesparse.deploy.boards import Board, NativeRunner, list_boards
 from edgesparse.deploy.export import given_firmware
 from edgesparse.deploy.firmware import Firmware, ensure_firmware
@@ -105,9 +106,16 @@ def batch_rows(image: Image, capacity: Capacity) -> int:
     return capacity.batch_bytes // row_bytes if row_bytes else 0
 
 
-def open_target(board: Board, image: Image, batch: bytes, capacity: Capacity) -> Target:
-    """Power on a board with an image that fits and input rows that fit."""
+def open_target(
+    board: Board, image: Image, batch: bytes, capacity: Capacity, *, part: Part | None = None
+) -> Target:
+    """Power on a board with an image that fits and input rows that fit.
+
+    `part` is the processor whose cycles are modelled, on a board in QEMU.
+    """
     data = image.device_bytes()
-    if capacity.firmware is None:
+    firmware = capacity.firmware
+    if firmware is None:
         return NativeTarget(board, data, batch, image.arena_bytes)
-    return QemuTarget(board, capacity.firmware.path, image=data, batch=batch)
+    cycles = None if part is None else CycleRequest(part, firmware, len(image.nodes))
+    return QemuTarget(board, firmware.path, image=data, batch=batch, cycles=cycles)

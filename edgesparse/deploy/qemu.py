@@ -19,6 +19,7 @@ import serial
 from qemu.qmp import QMPClient, QMPError
 from typing_extensions import Self
 
+from edgesparse.cycles import CycleRequest, plugin_path
 from edgesparse.deploy.boards import Board, Memory, QemuRunner
 from edgesparse.errors import DoesNotFitError, MissingToolError, TargetError
 
@@ -50,6 +51,7 @@ class QemuTarget:
         firmware: the ELF file.
         image: bytes of the model partition; empty leaves it as a blank board has it.
         batch: input rows, placed in the board's batch memory.
+        cycles: what to model; where QEMU cannot load the model, it runs without.
 
     Raises:
         MissingToolError: QEMU is not installed.
@@ -59,15 +61,39 @@ class QemuTarget:
     """
 
     def __init__(
-        self, board: Board, firmware: Path, *, image: bytes = b"", batch: bytes = b""
+        self,
+        board: Board,
+        firmware: Path,
+        *,
+        image: bytes = b"",
+        batch: bytes = b"",
+        cycles: CycleRequest | None = None,
     ) -> None:
         if not isinstance(board.runner, QemuRunner):
             raise ValueError(f"board {board.name} does not run in QEMU")
         self._board = board
+        self._cycles: IO[bytes] | None = None
+        self._cycles_rest = b""
+        plugin = None if cycles is None else plugin_path()
+        if cycles is not None and plugin is not None:
+            with suppress(TargetError):  # without the plugin it starts, or says why not
+                self._power_on(board.runner, firmware, image, batch, (cycles, plugin))
+                return
+        self._power_on(board.runner, firmware, image, batch, None)
+
+    def _power_on(
+        self,
+        runner: QemuRunner,
+        firmware: Path,
+        image: bytes,
+        batch: bytes,
+        model: tuple[CycleRequest, Path] | None,
+    ) -> None:
+        """Start all of it, or nothing."""
         self._resources = ExitStack()
         with ExitStack() as undo:
             undo.callback(self.close)
-            self._start(board.runner, firmware, image, batch)
+            self._start(runner, firmware, image, batch, model)
             undo.pop_all()
 
     @property
@@ -75,7 +101,27 @@ class QemuTarget:
         """What it is."""
         return self._board
 
-    def _start(self, runner: QemuRunner, firmware: Path, image: bytes, batch: bytes) -> None:
+    @property
+    def models_cycles(self) -> bool:
+        """Whether cycles were asked for, and QEMU could load the model."""
+        return self._cycles is not None
+
+    def cycle_lines(self) -> list[bytes]:
+        """What the cycle model wrote since the last call: a line for each run that has ended."""
+        if self._cycles is None:
+            return []
+        # The next run may be writing its line meanwhile.
+        *lines, self._cycles_rest = (self._cycles_rest + self._cycles.read()).split(b"\n")
+        return [line + b"\n" for line in lines]
+
+    def _start(
+        self,
+        runner: QemuRunner,
+        firmware: Path,
+        image: bytes,
+        batch: bytes,
+        model: tuple[CycleRequest, Path] | None,
+    ) -> None:
         if shutil.which(_QEMU) is None:
             raise MissingToolError(_QEMU, _QEMU_INSTALL)
         command = [_QEMU, "-M", runner.machine, *runner.args, "-kernel", str(firmware)]
@@ -85,6 +131,8 @@ class QemuTarget:
             self._place(command, "model image", image, memory.model),
             self._place(command, "batch of inputs", batch, memory.batch),
         ]
+        cycles = None if model is None else self._model_cycles(command, *model)
+        files.append(cycles)
         ours, theirs = socket.socketpair()
         self._resources.callback(ours.close)
         command += ["-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "qmp,mode=control"]
@@ -103,6 +151,14 @@ class QemuTarget:
         with ThreadPoolExecutor(1) as executor:
             self._port = executor.submit(asyncio.run, self._connect(ours)).result()
         self._resources.callback(self._port.close)
+        self._cycles = cycles
+
+    def _model_cycles(self, command: list[str], cycles: CycleRequest, plugin: Path) -> IO[bytes]:
+        """Have QEMU load the cycle model, which writes to a file without a name."""
+        file = self._resources.enter_context(tempfile.TemporaryFile())
+        out = f"/dev/fd/{file.fileno()}"
+        command += ["-plugin", cycles.arguments(plugin, out, self._board)]
+        return file
 
     def _place(
         self, command: list[str], what: str, data: bytes, memory: Memory | None

@@ -12,14 +12,18 @@ from typing import Any
 from rich.console import Console
 
 from edgesparse import demo
+from edgesparse.cycles import Part, find_part
 from edgesparse.deploy.boards import Board, find_board
 from edgesparse.deploy.open import Capacity, batch_rows, capacity_of, check_fit, open_target
+from edgesparse.deploy.qemu import QemuTarget
 from edgesparse.deploy.session import FLAG_RESET_STATE, Session
+from edgesparse.deploy.target import Target
 from edgesparse.errors import DoesNotFitError, StoppedError, TargetError
 from edgesparse.image import Image
 from edgesparse.inputs import Inputs, batch_bytes, check_golden, load_inputs, row_bytes, rows_for
 from edgesparse.pipeline import Recipe, prepare_image
 from edgesparse.report import LiveTable, Summary
+from edgesparse.telemetry.cycles import CycleLog, read_run_cycles
 from edgesparse.telemetry.log import RunLog
 from edgesparse.telemetry.runs import RunResult
 from edgesparse.telemetry.setup import Setup
@@ -31,11 +35,12 @@ DEFAULT_RUNS = 20
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run: `runs` None takes every input row but at most DEFAULT_RUNS.
+    """How to run.
 
-    `firmware` is a file to use in place of the board's own.
-    A model with state starts from its reset state each time its first row comes, and with
-    `reset_state` in every run.
+    `runs` None takes every input row but at most DEFAULT_RUNS.  `firmware` is a file to use in
+    place of the board's own.  `part` is the processor whose cycles are modelled, see
+    cycles.find_part.  A model with state starts from its reset state each time its first row comes,
+    and with `reset_state` in every run.
     """
 
     board: str
@@ -45,6 +50,7 @@ class Options:
     timeout_s: float = 60.0
     firmware: Path | None = None
     reset_state: bool = False
+    part: str | None = None
 
 
 def read_inputs(path: Path | None, *, bundled: bool) -> Inputs | None:
@@ -104,6 +110,26 @@ def _results(session: Session, rows: Sequence[Any], plan: _Plan) -> Iterator[Run
             done += 1
 
 
+class _Cycles:
+    """Takes the modelled cycles of runs from the target, where it has any, to summary and log."""
+
+    def __init__(self, target: Target, part: Part | None, summary: Summary, log: RunLog) -> None:
+        has_model = part is not None and isinstance(target, QemuTarget) and target.models_cycles
+        self._target = target if has_model and isinstance(target, QemuTarget) else None
+        self._summary = summary
+        self._log = log
+        if part is not None and self._target is not None:
+            summary.model_cycles(CycleLog(part.name, {}))
+            log.cycled(CycleLog.header(part.name))
+
+    def collect(self) -> None:
+        """What there is by now: at least the runs of which the end has arrived."""
+        lines = [] if self._target is None else self._target.cycle_lines()
+        for line in lines:
+            self._log.cycled(line)
+            self._summary.add_cycles(read_run_cycles(line))
+
+
 def deploy_model(
     path: Path | None, recipe: Recipe, options: Options, *, quiet: bool
 ) -> dict[str, Any]:
@@ -114,6 +140,7 @@ def deploy_model(
     """
     notes = Console(stderr=True, highlight=False)
     board = find_board(options.board)
+    part = find_part(options.part, board)
     inputs = read_inputs(options.inputs, bundled=path is None)
     image = prepare_image(path, recipe)
     if inputs is not None:
@@ -139,14 +166,16 @@ def deploy_model(
     plan = _Plan(runs, count, has_batch, reset)
     summary = Summary(setup)
     with (
-        open_target(board, image, batch, capacity) as target,
+        open_target(board, image, batch, capacity, part=part) as target,
         RunLog.create(options.log, setup) as log,
         LiveTable(Console(quiet=quiet), summary, log=log.folder) as table,
     ):
         session = Session(target, timeout_s=options.timeout_s, log=log)
         summary.greet(session.hello())
+        cycles = _Cycles(target, part, summary, log)
         try:
             for result in _results(session, rows, plan):
+                cycles.collect()
                 table.add(result)
         except KeyboardInterrupt:
             with contextlib.suppress(TargetError):  # Ctrl-C may have reached QEMU too

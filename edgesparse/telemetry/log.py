@@ -2,10 +2,11 @@
 
 - ``session.json``: what was known before the start, see telemetry.setup.
 - ``capture.bin``: the bytes as received.
-- ``run.jsonl``: the records in them, one JSON object a line, and what could not be read.
+- ``cycles.jsonl``: modelled cycles of each run, see telemetry.cycles; only where there are any.
+- ``run.jsonl``: the records in the capture, one JSON object a line, and what could not be read.
 - ``summary.json``: the document of report.summarize.
 
-The last two follow from the first two, byte for byte.
+The last two follow from those before, byte for byte.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing_extensions import Self
 from edgesparse.errors import EdgesparseError, UsageError
 from edgesparse.files import read_file, write_file
 from edgesparse.report import Summary
+from edgesparse.telemetry.cycles import CycleLog
 from edgesparse.telemetry.record import Event, Hello, Receiver, Record, event_line, fields_of
 from edgesparse.telemetry.runs import RunCollector, RunResult
 from edgesparse.telemetry.setup import Setup
@@ -34,16 +36,21 @@ RUNS_FOLDER = "edgesparse-runs"
 """Where logs go in the working directory unless told otherwise."""
 
 _SESSION, _CAPTURE, _RECORDS, _SUMMARY = "session.json", "capture.bin", "run.jsonl", "summary.json"
+_CYCLES = "cycles.jsonl"
 
 
 def _document_bytes(document: dict[str, Any]) -> bytes:
     return json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8") + b"\n"
 
 
-def rebuild(setup: Setup, capture: bytes) -> tuple[bytes, dict[str, Any]]:
+def rebuild(
+    setup: Setup, capture: bytes, cycles: CycleLog | None = None
+) -> tuple[bytes, dict[str, Any]]:
     """Return the bytes of run.jsonl and the document of summary.json that belong to a capture."""
     runs = RunCollector(setup.nonce)
     summary = Summary(setup)
+    if cycles is not None:
+        summary.model_cycles(cycles)
     lines = []
     for event in Receiver().feed(capture):
         lines.append(event_line(event))
@@ -56,14 +63,16 @@ def rebuild(setup: Setup, capture: bytes) -> tuple[bytes, dict[str, Any]]:
 
 
 def replay(folder: Path) -> dict[str, Any]:
-    """Write run.jsonl and summary.json of a log anew, from the other two; return the document.
+    """Write run.jsonl and summary.json of a log anew, from the others; return the document.
 
     Raises:
         UsageError: there is no log, or it cannot be written.
-        FormatError: session.json is malformed, or belongs to other runs.
+        FormatError: session.json or cycles.jsonl is malformed, or belongs to other runs.
     """
     setup = Setup.from_json(read_file(folder / _SESSION))
-    lines, document = rebuild(setup, read_file(folder / _CAPTURE))
+    has_cycles = (folder / _CYCLES).exists()
+    cycles = CycleLog.read(read_file(folder / _CYCLES)) if has_cycles else None
+    lines, document = rebuild(setup, read_file(folder / _CAPTURE), cycles)
     write_file(folder / _RECORDS, lines)
     write_file(folder / _SUMMARY, _document_bytes(document))
     return document
@@ -80,6 +89,7 @@ class RunLog:
         self.folder = folder
         self.setup = setup
         self._finished = False
+        self._cycles: Any = None
         write_file(folder / _SESSION, setup.to_json())
         try:
             # Unbuffered: what was received is in the file, whatever happens next.
@@ -119,6 +129,15 @@ class RunLog:
         """Keep what the bytes say.  Raises UsageError if that is impossible."""
         self._append(self._records, b"".join(event_line(event) for event in events))
 
+    def cycled(self, line: bytes) -> None:
+        """Keep a line of cycles.jsonl.  Raises UsageError if that is impossible."""
+        if self._cycles is None:
+            try:
+                self._cycles = (self.folder / _CYCLES).open("xb", buffering=0)
+            except OSError as error:
+                raise _cannot_write(self.folder, error) from error
+        self._append(self._cycles, line)
+
     def _append(self, file: Any, data: bytes) -> None:
         rest = memoryview(data)
         try:
@@ -145,6 +164,8 @@ class RunLog:
         """Close the files; without finish(), bring them into agreement with the capture."""
         self._capture.close()
         self._records.close()
+        if self._cycles is not None:
+            self._cycles.close()
         if self._finished:
             return
         # The error that led here matters more than one about the log.

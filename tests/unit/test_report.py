@@ -16,6 +16,7 @@ from edgesparse.inputs import Inputs
 from edgesparse.meta import HostStep, Meta, OutputMeta
 from edgesparse.outputs import finish_outputs, first_maximum, same_values
 from edgesparse.report import LiveTable, Summary, render_table, short_name, summarize
+from edgesparse.telemetry.cycles import CycleLog, RunCycles
 from edgesparse.telemetry.record import Hello, Receiver, Record, fields_of
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult
 from edgesparse.telemetry.setup import Setup, StoredArray
@@ -308,6 +309,45 @@ def test_setup_that_is_none_is_refused_in_one_line(data: bytes) -> None:
 
 
 # --- The table ---------------------------------------------------------------------------------
+
+
+def run_cycles(run: int, nodes: list[tuple[int, int]]) -> RunCycles:
+    return RunCycles(run=run, nodes=nodes, instructions=160, cycles=400)
+
+
+def test_modelled_cycles_are_means_and_labelled() -> None:
+    summary = Summary(small_setup())
+    summary.model_cycles(CycleLog("ideal", {0: run_cycles(0, [(100, 150), (50, 60)])}))
+    summary.add_cycles(run_cycles(1, [(100, 151), (50, 60)]))
+    summary.add(result(0))
+    summary.add(result(1))
+    document = summary.document()
+    assert document["cycles_part"] == "ideal"
+    assert document["totals"]["modelled_cycles"] == 400
+    assert [layer["modelled_cycles"] for layer in document["layers"]] == [0, 150.5, 0, 60]
+    lines = shown(document, 160).splitlines()
+    assert any(line.endswith("(ideal)") for line in lines)
+    assert any("modelled cycles (ideal)" in line and "400 in all" in line for line in lines)
+    (rest,) = [line for line in lines if "rest of run" in line]
+    assert rest.split()[-1] == "190"
+
+
+def test_a_run_without_modelled_cycles_leaves_none_for_all() -> None:
+    summary = Summary(small_setup())
+    summary.model_cycles(CycleLog("ideal", {0: run_cycles(0, [(100, 150), (50, 60)])}))
+    summary.add(result(0))
+    summary.add(result(1))
+    document = summary.document()
+    assert "cycles_part" not in document
+    assert "modelled_cycles" not in document["totals"]
+    assert "modelled" not in shown(document, 160)
+
+
+def test_modelled_cycles_of_other_instructions_are_refused() -> None:
+    summary = Summary(small_setup())
+    summary.model_cycles(CycleLog("ideal", {0: run_cycles(0, [(101, 150), (50, 60)])}))
+    with pytest.raises(FormatError, match="101 instructions in node 0, the device 100"):
+        summary.add(result(0))
 
 
 def shown(document: dict[str, Any], width: int) -> str:

@@ -1,0 +1,80 @@
+"""Modelled cycles of runs: cycles.jsonl.
+
+The first line names the part that was modelled; every other one is a run, as the plugin wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgesparse.errors import FormatError
+from edgesparse.telemetry.runs import RunResult
+
+__all__ = ["CycleLog", "RunCycles", "check_cycles", "read_run_cycles"]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Header(_Line):
+    part: str
+
+
+class RunCycles(_Line):
+    """A run: instructions and modelled cycles of each node, and of all from start to end."""
+
+    run: int = Field(ge=0)
+    nodes: list[tuple[int, int]]
+    instructions: int = Field(ge=0)
+    cycles: int = Field(ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleLog:
+    """Runs by number, and the part that was modelled."""
+
+    part: str
+    runs: Mapping[int, RunCycles]
+
+    @staticmethod
+    def header(part: str) -> bytes:
+        """The first line."""
+        return _Header(part=part).model_dump_json().encode() + b"\n"
+
+    @classmethod
+    def read(cls, data: bytes) -> CycleLog:
+        """Read cycles.jsonl.  Raises FormatError where it is malformed."""
+        first, *lines = data.splitlines() or [b""]
+        try:
+            part = _Header.model_validate_json(first).part
+        except ValidationError as error:
+            raise FormatError(f"cycles.jsonl: {error.errors()[0]['msg']}") from error
+        runs = [read_run_cycles(line) for line in lines]
+        return cls(part, {run.run: run for run in runs})
+
+
+def read_run_cycles(line: bytes) -> RunCycles:
+    """Read a line of the plugin.  Raises FormatError where it is malformed."""
+    try:
+        return RunCycles.model_validate_json(line)
+    except ValidationError as error:
+        raise FormatError(f"modelled cycles: {error.errors()[0]['msg']}") from error
+
+
+def check_cycles(cycles: RunCycles, run: RunResult) -> None:
+    """Raise FormatError unless the plugin counted the instructions that the device counted."""
+    hint = "run without modelled cycles: --part none"
+    device = [*(layer.count for layer in run.layers), run.end.count]
+    seen = [*(instructions for instructions, _ in cycles.nodes), cycles.instructions]
+    if len(seen) != len(device):
+        what = f"saw {len(cycles.nodes)} nodes, the device {len(run.layers)}"
+        raise FormatError(f"run {run.run}: the cycle model {what}", hint=hint)
+    for node, (here, there) in enumerate(zip(seen, device, strict=True)):
+        if here != there:
+            where = f"node {node}" if node < len(run.layers) else "the whole run"
+            what = f"saw {here:,} instructions in {where}, the device {there:,}"
+            raise FormatError(f"run {run.run}: the cycle model {what}", hint=hint)
