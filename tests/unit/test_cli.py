@@ -12,7 +12,7 @@ from edgesparse import __version__, demo
 from edgesparse.cli import main
 from tests.tflite_builder import Builder
 
-VERBS = ["deploy", "convert", "analyze", "validate", "boards", "doctor"]
+VERBS = ["deploy", "convert", "analyze", "validate", "bench", "boards", "doctor"]
 
 
 @pytest.fixture(autouse=True)
