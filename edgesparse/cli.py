@@ -234,7 +234,8 @@ def bench(
     models: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[MODEL …]", help=".tflite or .esm files. Default: the bundled digits demo."
+            metavar="[MODEL …]",
+            help=".tflite files, or .esm files with --sparsity 0. Default: the demo.",
         ),
     ] = None,
     board: Annotated[

@@ -32,7 +32,7 @@ class _Entry(_Part):
     model: str
     model_sha256: str
     board: str
-    part: str | None = None
+    cycles_part: str | None = None
     unit: str
     sparsity: float
     totals: _Totals
@@ -62,7 +62,7 @@ def read_document(path: Path) -> dict[str, Any]:
 
 def entry_name(entry: Mapping[str, Any]) -> str:
     """What tells an entry from others, for people."""
-    part = f" ({entry['part']})" if entry.get("part") else ""
+    part = f" ({entry['cycles_part']})" if entry.get("cycles_part") else ""
     return f"{entry['model']} on {entry['board']}{part} at {100 * entry['sparsity']:g} % zeros"
 
 

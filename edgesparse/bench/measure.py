@@ -17,7 +17,7 @@ from edgesparse.deploy.session import (
     FLAG_RESET_STATE,
     Session,
 )
-from edgesparse.errors import UsageError
+from edgesparse.errors import StoppedError, UsageError
 from edgesparse.image import Image
 from edgesparse.inputs import batch_bytes, row_bytes, rows_for
 from edgesparse.pipeline import Recipe, prepare_image
@@ -28,7 +28,7 @@ SCHEMA_VERSION = 1
 """Of the document: keys may be added to it, but never change."""
 
 # What deploy's document says of the run, not of this computer; a part where one was modelled.
-_ENTRY_KEYS = ("model", "model_sha256", "board", "part", "unit", "runs", "firmware_build_id")
+_ENTRY_KEYS = ("model", "model_sha256", "board", "cycles_part", "unit", "runs", "firmware_build_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,10 @@ def measure(bench: Bench, path: Path | None, board_name: str, sparsity: float) -
             log=Path(folder) / "log",
             timeout_s=bench.timeout_s,
         )
-        document = deploy_model(path, recipe, options, quiet=True)
+        try:
+            document = deploy_model(path, recipe, options, quiet=True)
+        except StoppedError:
+            raise StoppedError from None  # without the place of the log, which goes away
     image = prepare_image(path, recipe)
     entry = {key: document[key] for key in _ENTRY_KEYS if key in document}
     entry |= {

@@ -58,7 +58,10 @@ def _entry_rows(entry: Mapping[str, Any]) -> Iterator[tuple[list[str], Mapping[s
         yield words, layer
     totals = entry["totals"]
     if entry["unit"] != "none":
-        yield ["rest of run", "", ""], {"count": totals["count_outside_layers"]}
+        in_layers = sum(layer.get("modelled_cycles", 0) for layer in entry["layers"])
+        cycles = totals.get("modelled_cycles", in_layers) - in_layers
+        rest = {"count": totals["count_outside_layers"], "modelled_cycles": cycles}
+        yield ["rest of run", "", ""], rest
     flash_ram = {"encoded_bytes": totals["flash_bytes"], "scratch_bytes": totals["scratch_bytes"]}
     yield ["total", "", ""], totals | flash_ram
     if entry["unit"] != "none":
@@ -98,7 +101,7 @@ def _summary_table(entries: Sequence[Mapping[str, Any]]) -> Table:
         totals = entry["totals"]
         table.add_row(
             entry["model"],
-            entry["board"] + (f" ({entry['part']})" if entry.get("part") else ""),
+            entry["board"] + (f" ({entry['cycles_part']})" if entry.get("cycles_part") else ""),
             f"{100 * entry['sparsity']:g}",
             _some(totals["macs"]),
             _some(totals["macs_done"]),
