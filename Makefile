@@ -99,6 +99,11 @@ property: setup ## Compare many random models of each operator with the referenc
 spec: setup ## Rewrite the tables of SPEC.md from the .def files
 	@$(BIN)/python host/spec_tables.py
 
+.PHONY: bench
+bench: setup ## Measure the shared models, rewrite README's performance tables; document in build/bench.json
+	@mkdir -p build
+	@$(BIN)/python host/bench_readme.py "$${EDGESPARSE_MODELS:-../shared/models}" --json build/bench.json
+
 .PHONY: clean
 clean: ## Remove all that was built, .venv too
 	@rm -rf .venv build dist

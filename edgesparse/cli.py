@@ -317,6 +317,72 @@ def firmware(
 
 
 @app.command()
+def bench(
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[MODEL …]",
+            help=".tflite files, or .esm files with --sparsity 0. Default: the demo.",
+        ),
+    ] = None,
+    board: Annotated[
+        str, typer.Option("--board", "-b", metavar="BOARD,…", help="Where to run.")
+    ] = "qemu",
+    sparsity: Annotated[
+        str,
+        typer.Option(
+            "--sparsity", "-s", metavar="S,…", help="Shares of weights to set to zero, 0 to 1."
+        ),
+    ] = "0,0.5,0.8,0.9",
+    method: MethodOption = "topk",
+    depthwise: DepthwiseOption = False,
+    encoding: EncodingOption = None,
+    inputs: InputsOption = None,
+    runs: Annotated[
+        int, typer.Option("--runs", "-n", min=1, help="Inferences that a count is the mean of.")
+    ] = 3,
+    json_file: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE", help="Write the document to a file; - for stdout."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="FILE", help="Compare with a document of before."),
+    ] = None,
+    max_regression: Annotated[
+        float,
+        typer.Option(
+            "--max-regression", min=0.0, help="Growth of a total that is allowed: 0.01 is 1 %."
+        ),
+    ] = 0.01,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
+    ] = 60.0,
+) -> None:
+    """Measure what models cost on boards, layer by layer, at several shares of zeros.
+
+    Counts are exact: the same build gives the same numbers on every host. With --against the
+    exit code is 8 if a total grew by more than --max-regression.
+    """
+    from edgesparse.bench.command import parse_names, parse_shares, run_bench
+    from edgesparse.bench.measure import Bench
+
+    plan = Bench(
+        models=tuple(models) if models else (None,),
+        boards=parse_names(board),
+        sparsities=parse_shares(sparsity),
+        method=method,
+        depthwise=depthwise,
+        encoding=encoding,
+        inputs=inputs,
+        runs=runs,
+        timeout_s=timeout,
+    )
+    run_bench(plan, json_file=json_file, against=against, max_regression=max_regression)
+
+
+@app.command()
 def boards(as_json: JsonOption = False) -> None:
     """List the boards that models can run on."""
     from edgesparse.deploy.boards import list_boards

@@ -36,12 +36,16 @@ from edgesparse.telemetry.runs import (
     new_nonce,
 )
 
-__all__ = ["FLAG_DUMP", "FLAG_RESET_STATE", "Session"]
+__all__ = ["FLAG_COUNT_RECORDS", "FLAG_DUMP", "FLAG_NO_ZEROS", "FLAG_RESET_STATE", "Session"]
 
 FLAG_DUMP = 1
 """Of a RUN: send every node's outputs; counts are then 0 and their unit is none."""
 FLAG_RESET_STATE = 2
 """Of a RUN: give persistent tensors their reset values before each inference."""
+FLAG_NO_ZEROS = 4
+"""Of a RUN: do not count zeros, so that the run shows what counting them costs."""
+FLAG_COUNT_RECORDS = 8
+"""Of a RUN: build its records once more, unsent, within the count of the run."""
 
 _PROTOCOL = 1
 
@@ -205,7 +209,7 @@ class Session:
         Args:
             first_row: row of the batch for the first run; the next ones count up.
             count: runs, at least 1.
-            flags: FLAG_DUMP, FLAG_RESET_STATE or both.
+            flags: FLAG_DUMP, FLAG_RESET_STATE, FLAG_NO_ZEROS, FLAG_COUNT_RECORDS, added up.
 
         Raises:
             LinkTimeoutError: silence.

@@ -137,10 +137,11 @@ void es_exec_reset(const es_model_t *model, uint8_t *arena);
 
 /* Runs one inference: the inputs lie in their tensors, the outputs will.
  *
- * arena: limits->arena_bytes bytes, 16-byte aligned. profile: filled. hook: NULL, or called after each node; the
- * counts are then 0, since the hook's work would be among them.
+ * arena: limits->arena_bytes bytes, 16-byte aligned. profile: filled; zeros only with `with_zeros`, else 0. hook: NULL,
+ * or called after each node; the counts are then 0, since the hook's work would be among them.
  */
-void es_exec_run(const es_model_t *model, uint8_t *arena, es_profile_t *profile, es_exec_hook_t *hook, void *context);
+void es_exec_run(const es_model_t *model, uint8_t *arena, es_profile_t *profile, bool with_zeros, es_exec_hook_t *hook,
+                 void *context);
 
 /* CRC-32 (IEEE 802.3, as zlib). Start with crc 0; feed the result back in to go on. */
 uint32_t es_crc32(uint32_t crc, const uint8_t *data, uint32_t bytes);

@@ -25,13 +25,14 @@ static uint32_t count_zeros(const es_model_t *model, const es_node_t *node, cons
     return zeros;
 }
 
-void es_exec_run(const es_model_t *model, uint8_t *arena, es_profile_t *profile, es_exec_hook_t *hook, void *context) {
+void es_exec_run(const es_model_t *model, uint8_t *arena, es_profile_t *profile, bool with_zeros, es_exec_hook_t *hook,
+                 void *context) {
     uint64_t before = 0;
     es_port_ticks_start();
     for (uint32_t i = 0; i < model->node_count; i++) {
         const es_node_t *node = &model->nodes[i];
         es_op_find(node->op)->run(model, node, es_kernel_find(node->kernel), arena);
-        profile->zeros[i] = count_zeros(model, node, arena);
+        profile->zeros[i] = with_zeros ? count_zeros(model, node, arena) : 0;
         if (hook != NULL) {
             hook(context, i);
         }

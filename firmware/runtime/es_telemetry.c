@@ -7,7 +7,9 @@ void es_send(es_link_t *link, uint8_t type, const void *record, uint32_t record_
     uint8_t wire[ES_FRAME_WIRE_MAX + 1u];
     const es_frame_header_t header = {.type = type, .sequence = link->sequence++, .boot_id = link->boot_id};
     const uint32_t bytes = es_frame_build(wire, &header, record, record_bytes, tail, tail_bytes);
-    es_port_write(wire, bytes);
+    if (!link->mute) {
+        es_port_write(wire, bytes);
+    }
 }
 
 void es_send_layers(es_link_t *link, uint32_t run, const es_model_t *model, const es_profile_t *profile, uint8_t unit) {

@@ -9,6 +9,7 @@
 typedef struct {
     uint32_t boot_id;
     uint16_t sequence;
+    bool mute; /* build frames, but send none */
 } es_link_t;
 
 /* Sends one record: its struct, and `tail_bytes` bytes after it. Together at most ES_PAYLOAD_MAX. */

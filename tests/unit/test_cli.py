@@ -12,7 +12,10 @@ from edgesparse import __version__, demo
 from edgesparse.cli import main
 from tests.tflite_builder import Builder
 
-VERBS = ["deploy", "convert", "analyze", "validate", "replay", "firmware", "boards", "doctor"]
+VERBS = [
+    *("deploy", "convert", "analyze", "validate", "bench"),
+    *("replay", "firmware", "boards", "doctor"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,65 @@
+"""What `edgesparse bench` does: measure, show, write, compare."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from edgesparse.bench.compare import check_regression, compare, read_document
+from edgesparse.bench.measure import Bench, measure_all
+from edgesparse.bench.tables import render_bench, render_comparison
+from edgesparse.errors import UsageError
+from edgesparse.files import write_file
+
+__all__ = ["parse_names", "parse_shares", "run_bench"]
+
+_PLAIN_WIDTH = 160  # in a file or a pipe nothing has to be left out
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise UsageError(f"{text!r} is not a list of names with commas between them")
+    return names
+
+
+def parse_shares(text: str) -> tuple[float, ...]:
+    """Numbers from 0 to 1 with commas between them."""
+    try:
+        shares = tuple(float(share) for share in text.split(","))
+    except ValueError:
+        shares = ()
+    if not shares or not all(0 <= share <= 1 for share in shares):
+        raise UsageError(f"--sparsity {text!r} is not a list of numbers from 0 to 1")
+    return shares
+
+
+def run_bench(
+    bench: Bench, *, json_file: str | None, against: Path | None, max_regression: float
+) -> None:
+    """Measure and show; tables go to stderr where stdout takes the document.
+
+    Raises RegressionError, after all is shown and written, where a total grew too much.
+    """
+    notes = Console(stderr=True, highlight=False)
+    earlier = None if against is None else read_document(against)
+    document = measure_all(bench, notes.print)
+    console = notes if json_file == "-" else Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _PLAIN_WIDTH)
+    for table in render_bench(document):
+        console.print(table)
+    text = json.dumps(document, indent=1) + "\n"
+    if json_file == "-":
+        sys.stdout.write(text)
+    elif json_file is not None:
+        write_file(Path(json_file), text.encode("utf-8"))
+    if earlier is not None:
+        comparison = compare(earlier, document)
+        for table in render_comparison(comparison):
+            console.print(table)
+        check_regression(comparison, max_regression)

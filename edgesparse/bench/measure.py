@@ -1,0 +1,157 @@
+"""Models x boards x shares of zeros -> one document of counts, the same on every host."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgesparse.deploy.boards import find_board
+from edgesparse.deploy.open import batch_rows, capacity_of, open_target
+from edgesparse.deploy.run import Options, deploy_model, read_inputs
+from edgesparse.deploy.session import (
+    FLAG_COUNT_RECORDS,
+    FLAG_NO_ZEROS,
+    FLAG_RESET_STATE,
+    Session,
+)
+from edgesparse.errors import StoppedError, UsageError
+from edgesparse.image import Image
+from edgesparse.inputs import batch_bytes, row_bytes, rows_for
+from edgesparse.pipeline import Recipe, prepare_image
+
+__all__ = ["SCHEMA_VERSION", "Bench", "as_document", "measure", "measure_all"]
+
+SCHEMA_VERSION = 1
+"""Of the document: keys may be added to it, but never change."""
+
+# What deploy's document says of the run, not of this computer; a part where one was modelled.
+_ENTRY_KEYS = ("model", "model_sha256", "board", "cycles_part", "unit", "runs", "firmware_build_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What to measure: every model on every board at every share of zeros.
+
+    Args:
+        models: .tflite files, or .esm files if weights stay as they are; None is the bundled demo.
+        boards: names or aliases.
+        sparsities: shares of each layer's weights to set to zero; at 0 they stay as they are.
+        method, depthwise, encoding: as in pipeline.Recipe.
+        inputs: rows for the model; None takes the demo's own or made-up ones.
+        runs: inferences, one a row; counts are their mean.
+        timeout_s: seconds of silence after which a device is given up.
+    """
+
+    models: tuple[Path | None, ...] = (None,)
+    boards: tuple[str, ...] = ("qemu",)
+    sparsities: tuple[float, ...] = (0.0, 0.5, 0.8, 0.9)
+    method: str = "topk"
+    depthwise: bool = False
+    encoding: str | None = None
+    inputs: Path | None = None
+    runs: int = 3
+    timeout_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.inputs is not None and len(self.models) != 1:
+            raise UsageError("--inputs belongs to one model", hint="bench the models one by one")
+        boards = [find_board(name).name for name in self.boards]
+        names = ["" if path is None else path.stem for path in self.models]
+        for what, given in (("board", boards), ("sparsity", self.sparsities), ("model", names)):
+            if len(set(given)) < len(given):
+                raise UsageError(f"the same {what} twice")
+
+    def recipe(self, sparsity: float) -> Recipe:
+        """How a model is converted for one share of zeros."""
+        method = self.method if sparsity > 0 else "none"
+        return Recipe(method, sparsity, self.depthwise, self.encoding)
+
+
+def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -> dict[str, int]:
+    """What telemetry costs in a run of the first row, by runs with less of it and with more.
+
+    zeros: counting them, part of every count.  records: building them, part of none; handing them
+    to the serial line is not in it, since that waits for the line.
+    """
+    board = find_board(board_name)
+    capacity = capacity_of(board)
+    rows = rows_for(image.meta.inputs, read_inputs(bench.inputs, bundled=path is None), [0])
+    in_batch = batch_rows(image, capacity) > 0
+    counts = []
+    with open_target(board, image, batch_bytes(rows) if in_batch else b"", capacity) as target:
+        session = Session(target, timeout_s=bench.timeout_s)
+        session.hello()
+        for flag in (0, FLAG_NO_ZEROS, FLAG_COUNT_RECORDS):
+            flags = flag | FLAG_RESET_STATE
+            if in_batch:
+                (result,) = session.run(0, 1, flags=flags)
+            else:
+                result = session.run_from_link(row_bytes(rows, 0), flags=flags)
+            counts.append(result.end.count)
+    usual, without_zeros, with_records = counts
+    return {"zeros": usual - without_zeros, "records": with_records - usual}
+
+
+def measure(bench: Bench, path: Path | None, board_name: str, sparsity: float) -> dict[str, Any]:
+    """One entry: a model on a board at one share of zeros.
+
+    Raises what deploying the model raises.
+    """
+    recipe = bench.recipe(sparsity)
+    with tempfile.TemporaryDirectory() as folder:
+        options = Options(
+            board=board_name,
+            inputs=bench.inputs,
+            runs=bench.runs,
+            log=Path(folder) / "log",
+            timeout_s=bench.timeout_s,
+        )
+        try:
+            document = deploy_model(path, recipe, options, quiet=True)
+        except StoppedError:
+            raise StoppedError from None  # without the place of the log, which goes away
+    image = prepare_image(path, recipe)
+    entry = {key: document[key] for key in _ENTRY_KEYS if key in document}
+    entry |= {
+        "method": recipe.method,
+        "sparsity": sparsity,
+        "depthwise": recipe.depthwise,
+        "encoding": recipe.encoding,
+        "totals": document["totals"],
+        "telemetry": _telemetry(bench, path, image, document["board"]),
+        "layers": document["layers"],
+    }
+    for layer, meta in zip(entry["layers"], image.meta.layers, strict=True):
+        node = None if meta.node is None else image.nodes[meta.node]
+        layer["encoded_bytes"] = meta.encoded_bytes
+        layer["scratch_bytes"] = 0 if node is None else node["scratch_bytes"]
+    return entry
+
+
+def _entries(bench: Bench, progress: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    places = [
+        (path, board, sparsity)
+        for path in bench.models
+        for board in bench.boards
+        for sparsity in bench.sparsities
+    ]
+    for i, (path, board, sparsity) in enumerate(places, start=1):
+        name = "the demo" if path is None else path.stem
+        progress(f"{i} of {len(places)}: {name} on {board}, {100 * sparsity:g} % zeros")
+        yield measure(bench, path, board, sparsity)
+
+
+def measure_all(bench: Bench, progress: Callable[[str], None]) -> dict[str, Any]:
+    """The document of all entries; no time and no path is in it.
+
+    `progress` is told what comes next, one line each.
+    """
+    return as_document(list(_entries(bench, progress)))
+
+
+def as_document(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Entries as the document that --json writes and --against reads."""
+    return {"schema_version": SCHEMA_VERSION, "entries": list(entries)}
