@@ -355,6 +355,12 @@ def bench(
             "--max-regression", min=0.0, help="Growth of a total that is allowed: 0.01 is 1 %."
         ),
     ] = 0.01,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part", metavar="NAME,…", help="Processors whose cycles are modelled. Default: ideal."
+        ),
+    ] = None,
     timeout: Annotated[
         float,
         typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
@@ -371,6 +377,7 @@ def bench(
     plan = Bench(
         models=tuple(models) if models else (None,),
         boards=parse_names(board),
+        parts=(None,) if part is None else parse_names(part),
         sparsities=parse_shares(sparsity),
         method=method,
         depthwise=depthwise,

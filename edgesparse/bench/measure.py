@@ -38,6 +38,7 @@ class Bench:
     Args:
         models: .tflite files, or .esm files if weights stay as they are; None is the bundled demo.
         boards: names or aliases.
+        parts: processors whose cycles are modelled, each with every board; see cycles.find_part.
         sparsities: shares of each layer's weights to set to zero; at 0 they stay as they are.
         method, depthwise, encoding: as in pipeline.Recipe.
         inputs: rows for the model; None takes the demo's own or made-up ones.
@@ -47,6 +48,7 @@ class Bench:
 
     models: tuple[Path | None, ...] = (None,)
     boards: tuple[str, ...] = ("qemu",)
+    parts: tuple[str | None, ...] = (None,)
     sparsities: tuple[float, ...] = (0.0, 0.5, 0.8, 0.9)
     method: str = "topk"
     depthwise: bool = False
@@ -60,7 +62,8 @@ class Bench:
             raise UsageError("--inputs belongs to one model", hint="bench the models one by one")
         boards = [find_board(name).name for name in self.boards]
         names = ["" if path is None else path.stem for path in self.models]
-        for what, given in (("board", boards), ("sparsity", self.sparsities), ("model", names)):
+        lists = {"board": boards, "part": self.parts, "sparsity": self.sparsities, "model": names}
+        for what, given in lists.items():
             if len(set(given)) < len(given):
                 raise UsageError(f"the same {what} twice")
 
@@ -95,7 +98,9 @@ def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -
     return {"zeros": usual - without_zeros, "records": with_records - usual}
 
 
-def measure(bench: Bench, path: Path | None, board_name: str, sparsity: float) -> dict[str, Any]:
+def measure(
+    bench: Bench, path: Path | None, board_name: str, sparsity: float, *, part: str | None = None
+) -> dict[str, Any]:
     """One entry: a model on a board at one share of zeros.
 
     Raises what deploying the model raises.
@@ -108,6 +113,7 @@ def measure(bench: Bench, path: Path | None, board_name: str, sparsity: float) -
             runs=bench.runs,
             log=Path(folder) / "log",
             timeout_s=bench.timeout_s,
+            part=part,
         )
         try:
             document = deploy_model(path, recipe, options, quiet=True)
@@ -133,15 +139,17 @@ def measure(bench: Bench, path: Path | None, board_name: str, sparsity: float) -
 
 def _entries(bench: Bench, progress: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     places = [
-        (path, board, sparsity)
+        (path, board, part, sparsity)
         for path in bench.models
         for board in bench.boards
+        for part in bench.parts
         for sparsity in bench.sparsities
     ]
-    for i, (path, board, sparsity) in enumerate(places, start=1):
+    for i, (path, board, part, sparsity) in enumerate(places, start=1):
         name = "the demo" if path is None else path.stem
-        progress(f"{i} of {len(places)}: {name} on {board}, {100 * sparsity:g} % zeros")
-        yield measure(bench, path, board, sparsity)
+        where = board if part is None else f"{board} ({part})"
+        progress(f"{i} of {len(places)}: {name} on {where}, {100 * sparsity:g} % zeros")
+        yield measure(bench, path, board, sparsity, part=part)
 
 
 def measure_all(bench: Bench, progress: Callable[[str], None]) -> dict[str, Any]:

@@ -26,6 +26,16 @@ def test_two_benches_give_equal_documents() -> None:
         assert 0 < telemetry["records"] < 0.1 * total
 
 
+def test_every_part_is_an_entry_with_the_same_instructions() -> None:
+    bench = Bench(parts=("ideal", "stm32l4r5@120"), sparsities=(0.5,), runs=1)
+    first, second = (measure_all(bench, lambda _: None) for _ in range(2))
+    assert first == second
+    ideal, slower = first["entries"]
+    assert (ideal["cycles_part"], slower["cycles_part"]) == ("ideal", "stm32l4r5@120")
+    assert ideal["totals"]["count"] == slower["totals"]["count"]
+    assert ideal["totals"]["modelled_cycles"] < slower["totals"]["modelled_cycles"]
+
+
 def runs_with(board: Board, *flags: int) -> list[RunResult]:
     """Runs of the demo on one row."""
     image = prepare_image(None, Recipe())

@@ -201,6 +201,7 @@ def test_lists_have_commas() -> None:
     [
         {"boards": ("qemu", "qemu-mps2-an386")},
         {"sparsities": (0.5, 0.5)},
+        {"parts": ("ideal", "ideal")},
         {"models": (Path("a/m.tflite"), Path("b/m.tflite"))},
         {"models": (Path("a"), Path("b")), "inputs": Path("x.npz")},
         {"boards": ("nowhere",)},
@@ -260,7 +261,7 @@ def test_exit_code_of_a_regression(
 ) -> None:
     """The table and the document come all the same."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("edgesparse.bench.measure.measure", lambda *_: entry(count=1020))
+    monkeypatch.setattr("edgesparse.bench.measure.measure", lambda *_, **__: entry(count=1020))
     (tmp_path / "old.json").write_text(json.dumps(as_document([entry()])))
     common = ["bench", "--sparsity", "0.5", "--against", "old.json", "--json", "new.json"]
     assert main([*common, "--max-regression", "0.02"]) == 0
