@@ -20,18 +20,11 @@ typedef int32_t es_i32_t;
 typedef uint64_t es_u64_t;
 typedef float es_f32_t;
 
-#define ES_STRUCT(name) typedef struct {
-#define ES_FIELD(type, name, doc) es_##type##_t name;
-#define ES_ARRAY(type, count, name, doc) es_##type##_t name[count];
-#define ES_END(name, bytes) \
-    }                       \
-    es_##name##_t;          \
-    static_assert(sizeof(es_##name##_t) == (bytes), "size of es_" #name "_t");
+#include "es_structs_begin.h"
+
 #include "params.def"
-#undef ES_STRUCT
-#undef ES_FIELD
-#undef ES_ARRAY
-#undef ES_END
+
+#include "es_structs_end.h"
 
 /* Ids of encodings, kernels and instruction sets, one constant a row. */
 enum {

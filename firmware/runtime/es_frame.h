@@ -7,20 +7,13 @@
 
 #include "es.h"
 
-#define ES_STRUCT(name) typedef struct {
-#define ES_FIELD(type, name, doc) es_##type##_t name;
-#define ES_ARRAY(type, count, name, doc) es_##type##_t name[count];
-#define ES_END(name, bytes) \
-    }                       \
-    es_##name##_t;          \
-    static_assert(sizeof(es_##name##_t) == (bytes), "size of es_" #name "_t");
+#include "es_structs_begin.h"
+
 #define ES_RECORD(type, direction, name, tail, doc)
 #include "tables/frame.def"
 #include "tables/records.def"
-#undef ES_STRUCT
-#undef ES_FIELD
-#undef ES_ARRAY
-#undef ES_END
+
+#include "es_structs_end.h"
 #undef ES_RECORD
 
 enum {
