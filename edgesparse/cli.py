@@ -22,7 +22,6 @@ from edgesparse.errors import EdgesparseError, StoppedError, UsageError
 app = typer.Typer(
     name="edgesparse",
     help="Sparse int8 networks on Cortex-M: convert, deploy, and see where the zeros are.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -424,8 +423,9 @@ def _fail(error: EdgesparseError) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.  Never raises for a foreseen error."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = app(args=arguments, prog_name="edgesparse", standalone_mode=False)
+        result = app(args=given or ["--help"], prog_name="edgesparse", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except EdgesparseError as error:
         return _fail(error)

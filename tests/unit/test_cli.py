@@ -35,6 +35,12 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, out) == (0, f"edgesparse {__version__}\n")
 
 
+def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run(capsys)
+    assert shown == run(capsys, "--help")
+    assert shown[1].startswith("Usage: edgesparse")
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     code, out, _ = run(capsys, verb, "--help")
