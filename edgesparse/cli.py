@@ -355,6 +355,17 @@ def bench(
             "--max-regression", min=0.0, help="Growth of a total that is allowed: 0.01 is 1 %."
         ),
     ] = 0.01,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="List functions by share of modelled cycles.")
+    ] = False,
+    profile_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--profile-out",
+            metavar="FILE",
+            help="Folded stacks of --profile. Default: MODEL-BOARD.folded",
+        ),
+    ] = None,
     timeout: Annotated[
         float,
         typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
@@ -378,8 +389,15 @@ def bench(
         inputs=inputs,
         runs=runs,
         timeout_s=timeout,
+        profile=profile or profile_out is not None,
     )
-    run_bench(plan, json_file=json_file, against=against, max_regression=max_regression)
+    run_bench(
+        plan,
+        json_file=json_file,
+        against=against,
+        max_regression=max_regression,
+        profile_file=profile_out,
+    )
 
 
 @app.command()

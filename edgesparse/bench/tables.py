@@ -13,7 +13,9 @@ from rich.text import Text
 from edgesparse.bench.compare import entry_name
 from edgesparse.report import short_name
 
-__all__ = ["render_bench", "render_comparison"]
+__all__ = ["render_bench", "render_comparison", "render_profiles"]
+
+_TOP = 5  # functions of a layer that are shown by name
 
 
 def _some(number: float) -> str:
@@ -118,6 +120,41 @@ def render_bench(document: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield _entry_table(entry)
         yield ""
     yield _summary_table(document["entries"])
+
+
+def _function_rows(layer: Mapping[str, Any], top: int | None) -> Iterator[tuple[str, int, float]]:
+    """Name, cycles and share in % of the costliest functions, then of all others together."""
+    functions, whole = layer["functions"], layer["cycles"]
+    rows = [(each["name"], each["cycles"]) for each in functions[:top]]
+    rest = whole - sum(cycles for _, cycles in rows)
+    rows += [("others", rest)] if rest else []
+    for name, cycles in rows:
+        yield name, cycles, 100 * cycles / whole if whole else 0.0
+
+
+def _profile_table(
+    title: str, layers: Sequence[Mapping[str, Any]], top: int | None = None
+) -> Table:
+    table = _table(title, ["layer", "function"], ["modelled\ncycles", "%"])
+    for layer in layers:
+        name = short_name(layer["name"])
+        for function, cycles, share in _function_rows(layer, top):
+            style = "dim" if function == "others" else ""
+            table.add_row(name, function, f"{cycles:,}", f"{share:.1f}", style=style)
+            name = ""
+    return table
+
+
+def render_profiles(document: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """For each entry with a profile its functions layer by layer, and over all layers."""
+    for entry in document["entries"]:
+        if "profile" in entry:
+            profile = entry["profile"]
+            name = entry_name(entry)
+            yield ""
+            yield _profile_table(f"{name}, one run, by function", profile["layers"], _TOP)
+            yield ""
+            yield _profile_table(f"{name}, all layers", [{"name": "all", **profile}])
 
 
 def render_comparison(comparison: Mapping[str, Any]) -> Iterator[RenderableType]:
