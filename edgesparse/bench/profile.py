@@ -110,11 +110,16 @@ def _costs(counts: Counter[str]) -> dict[str, Any]:
 def folded_stacks(entry: Mapping[str, Any]) -> str:
     """An entry's profile as lines ``model;layer;function cycles``, which flame graphs take."""
     return "".join(
-        f"{_frame(entry['model'])};{_frame(layer['name'])};{_frame(function['name'])}"
+        f"{_frame(entry['model'])};{_layer_frame(layer['name'])};{_frame(function['name'])}"
         f" {function['cycles']}\n"
         for layer in entry["profile"]["layers"]
         for function in layer["functions"]
     )
+
+
+def _layer_frame(name: str) -> str:
+    """The tensor that a layer is named after: fused ones follow it, with semicolons between."""
+    return _frame(name.split(";", maxsplit=1)[0])
 
 
 def _frame(name: str) -> str:

@@ -15,7 +15,9 @@ from edgesparse.report import short_name
 
 __all__ = ["render_bench", "render_comparison", "render_profiles"]
 
-_TOP = 5  # functions of a layer that are shown by name
+# Functions that are shown by name: of a layer, and of all layers together.
+_TOP = 5
+_TOP_OVERALL = 12
 
 
 def _some(number: float) -> str:
@@ -122,39 +124,37 @@ def render_bench(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield _summary_table(document["entries"])
 
 
-def _function_rows(layer: Mapping[str, Any], top: int | None) -> Iterator[tuple[str, int, float]]:
-    """Name, cycles and share in % of the costliest functions, then of all others together."""
-    functions, whole = layer["functions"], layer["cycles"]
-    rows = [(each["name"], each["cycles"]) for each in functions[:top]]
-    rest = whole - sum(cycles for _, cycles in rows)
-    rows += [("others", rest)] if rest else []
-    for name, cycles in rows:
-        yield name, cycles, 100 * cycles / whole if whole else 0.0
+def _function_rows(costs: Mapping[str, Any], top: int) -> Iterator[tuple[str, int]]:
+    """Name and cycles of the costliest functions, then of all others together."""
+    for function in costs["functions"][:top]:
+        yield function["name"], function["cycles"]
+    others = costs["functions"][top:]
+    if others:
+        yield "others", sum(function["cycles"] for function in others)
 
 
-def _profile_table(
-    title: str, layers: Sequence[Mapping[str, Any]], top: int | None = None
-) -> Table:
+def _profile_table(entry: Mapping[str, Any]) -> Table:
+    profile = entry["profile"]
+    title = f"{entry_name(entry)}, one run by function"
     table = _table(title, ["layer", "function"], ["modelled\ncycles", "%"])
-    for layer in layers:
-        name = short_name(layer["name"])
-        for function, cycles, share in _function_rows(layer, top):
-            style = "dim" if function == "others" else ""
-            table.add_row(name, function, f"{cycles:,}", f"{share:.1f}", style=style)
-            name = ""
+    parts = [(short_name(layer["name"]), layer, _TOP) for layer in profile["layers"]]
+    parts.append(("all", profile, _TOP_OVERALL))
+    for name, costs, top in parts:
+        table.add_section()
+        for i, (function, cycles) in enumerate(_function_rows(costs, top)):
+            share = 100 * cycles / costs["cycles"] if costs["cycles"] else 0.0
+            style = "dim" if function == "others" else "bold" if costs is profile else ""
+            words = [name if i == 0 else "", function]
+            table.add_row(*words, f"{cycles:,}", f"{share:.1f}", style=style)
     return table
 
 
 def render_profiles(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """For each entry with a profile its functions layer by layer, and over all layers."""
+    """For each entry with a profile its functions, layer by layer and over all layers."""
     for entry in document["entries"]:
         if "profile" in entry:
-            profile = entry["profile"]
-            name = entry_name(entry)
             yield ""
-            yield _profile_table(f"{name}, one run, by function", profile["layers"], _TOP)
-            yield ""
-            yield _profile_table(f"{name}, all layers", [{"name": "all", **profile}])
+            yield _profile_table(entry)
 
 
 def render_comparison(comparison: Mapping[str, Any]) -> Iterator[RenderableType]:
