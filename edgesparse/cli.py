@@ -360,6 +360,17 @@ def bench(
             "--part", metavar="NAME,…", help="Processors whose cycles are modelled. Default: ideal."
         ),
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="List functions by share of modelled cycles.")
+    ] = False,
+    profile_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--profile-out",
+            metavar="FILE",
+            help="Folded stacks of --profile. Default: MODEL-BOARD.folded",
+        ),
+    ] = None,
     timeout: Annotated[
         float,
         typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
@@ -384,8 +395,15 @@ def bench(
         inputs=inputs,
         runs=runs,
         timeout_s=timeout,
+        profile=profile or profile_out is not None,
     )
-    run_bench(plan, json_file=json_file, against=against, max_regression=max_regression)
+    run_bench(
+        plan,
+        json_file=json_file,
+        against=against,
+        max_regression=max_regression,
+        profile_file=profile_out,
+    )
 
 
 @app.command()

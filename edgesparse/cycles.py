@@ -131,6 +131,8 @@ class CycleRequest:
         nodes: of the image.
         gate: the function in which nodes run.
         cpu: the core to model; None for the board's.
+        function_starts: ascending addresses, the first 0; by which of these code lies behind, the
+            cycles of each node are told apart.  Empty: they are not.
     """
 
     part: Part
@@ -138,14 +140,16 @@ class CycleRequest:
     nodes: int
     gate: str = "es_exec_run"
     cpu: str | None = None
+    function_starts: tuple[int, ...] = ()
 
-    def arguments(self, plugin: Path, out: str, board: Board) -> str:
+    def arguments(self, plugin: Path, out: str, board: Board, starts: str | None) -> str:
         """What follows ``-plugin`` in QEMU's command line.
 
         Args:
             plugin: its file.
             out: file to write the runs to.
             board: where it runs.
+            starts: file with `function_starts`, one a line; None without.
         """
         functions = self.firmware.functions
         values: list[tuple[str, object]] = [("core", self.cpu or board.cpu), ("out", out)]
@@ -153,6 +157,7 @@ class CycleRequest:
         values += [("start", functions["es_port_ticks_start"])]
         values += [("ticks", functions["es_port_ticks"])]
         values += [("watch", f"{start}:{end}") for start, end in self._watched()]
+        values += [] if starts is None else [("functions", starts)]
         if self.part.flash is not None:
             values += _flash_values(self.part.flash, board)
         file = str(plugin).replace(",", ",,")  # QEMU's way to write a comma

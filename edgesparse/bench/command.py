@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from edgesparse.bench.compare import check_regression, compare, read_document
 from edgesparse.bench.measure import Bench, measure_all
-from edgesparse.bench.tables import render_bench, render_comparison
+from edgesparse.bench.profile import file_name, folded_stacks
+from edgesparse.bench.tables import render_bench, render_comparison, render_profiles
 from edgesparse.errors import UsageError
 from edgesparse.files import write_file
 
@@ -38,21 +41,51 @@ def parse_shares(text: str) -> tuple[float, ...]:
     return shares
 
 
+def _write_profiles(
+    document: Mapping[str, Any], given: Path | None, progress: Callable[[str], None]
+) -> None:
+    """Write the folded stacks of each entry, to `given` where there is one entry alone."""
+    entries = document["entries"]
+    several = {
+        key: len({entry[key] for entry in entries}) > 1 for key in ("cycles_part", "sparsity")
+    }
+    for entry in entries:
+        path = given or file_name(
+            entry, with_part=several["cycles_part"], with_sparsity=several["sparsity"]
+        )
+        write_file(path, folded_stacks(entry).encode("utf-8"))
+        progress(f"wrote {path}, for flame graphs")
+
+
 def run_bench(
-    bench: Bench, *, json_file: str | None, against: Path | None, max_regression: float
+    bench: Bench,
+    *,
+    json_file: str | None,
+    against: Path | None,
+    max_regression: float,
+    profile_file: Path | None = None,
 ) -> None:
     """Measure and show; tables go to stderr where stdout takes the document.
 
+    With a profile its folded stacks are written, to `profile_file` or to a file for each entry.
+
     Raises RegressionError, after all is shown and written, where a total grew too much.
     """
+    if profile_file is not None and bench.entry_count != 1:
+        raise UsageError(
+            f"--profile-out is for one entry, these are {bench.entry_count}",
+            hint="name one model, one board, one part and one --sparsity",
+        )
     notes = Console(stderr=True, highlight=False)
     earlier = None if against is None else read_document(against)
     document = measure_all(bench, notes.print)
     console = notes if json_file == "-" else Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, _PLAIN_WIDTH)
-    for table in render_bench(document):
+    for table in (*render_bench(document), *render_profiles(document)):
         console.print(table)
+    if bench.profile:
+        _write_profiles(document, profile_file, notes.print)
     text = json.dumps(document, indent=1) + "\n"
     if json_file == "-":
         sys.stdout.write(text)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgesparse.bench.profile import check_profiled, profile_run
 from edgesparse.deploy.boards import find_board
 from edgesparse.deploy.open import batch_rows, capacity_of, open_target
 from edgesparse.deploy.run import Options, deploy_model, read_inputs
@@ -44,6 +45,7 @@ class Bench:
         inputs: rows for the model; None takes the demo's own or made-up ones.
         runs: inferences, one a row; counts are their mean.
         timeout_s: seconds of silence after which a device is given up.
+        profile: whether to tell modelled cycles apart by function, in one run more.
     """
 
     models: tuple[Path | None, ...] = (None,)
@@ -56,6 +58,7 @@ class Bench:
     inputs: Path | None = None
     runs: int = 3
     timeout_s: float = 60.0
+    profile: bool = False
 
     def __post_init__(self) -> None:
         if self.inputs is not None and len(self.models) != 1:
@@ -66,6 +69,15 @@ class Bench:
         for what, given in lists.items():
             if len(set(given)) < len(given):
                 raise UsageError(f"the same {what} twice")
+        if self.profile:
+            for name in self.boards:
+                for part in self.parts:
+                    check_profiled(find_board(name), part)
+
+    @property
+    def entry_count(self) -> int:
+        """How many entries its document has."""
+        return len(self.models) * len(self.boards) * len(self.parts) * len(self.sparsities)
 
     def recipe(self, sparsity: float) -> Recipe:
         """How a model is converted for one share of zeros."""
@@ -134,6 +146,9 @@ def measure(
         node = None if meta.node is None else image.nodes[meta.node]
         layer["encoded_bytes"] = meta.encoded_bytes
         layer["scratch_bytes"] = 0 if node is None else node["scratch_bytes"]
+    if bench.profile:
+        given = read_inputs(bench.inputs, bundled=path is None)
+        entry["profile"] = profile_run(image, document["board"], given, bench.timeout_s, part=part)
     return entry
 
 

@@ -13,7 +13,11 @@ from rich.text import Text
 from edgesparse.bench.compare import entry_name
 from edgesparse.report import short_name
 
-__all__ = ["render_bench", "render_comparison"]
+__all__ = ["render_bench", "render_comparison", "render_profiles"]
+
+# Functions that are shown by name: of a layer, and of all layers together.
+_TOP = 5
+_TOP_OVERALL = 12
 
 
 def _some(number: float) -> str:
@@ -118,6 +122,39 @@ def render_bench(document: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield _entry_table(entry)
         yield ""
     yield _summary_table(document["entries"])
+
+
+def _function_rows(costs: Mapping[str, Any], top: int) -> Iterator[tuple[str, int]]:
+    """Name and cycles of the costliest functions, then of all others together."""
+    for function in costs["functions"][:top]:
+        yield function["name"], function["cycles"]
+    others = costs["functions"][top:]
+    if others:
+        yield "others", sum(function["cycles"] for function in others)
+
+
+def _profile_table(entry: Mapping[str, Any]) -> Table:
+    profile = entry["profile"]
+    title = f"{entry_name(entry)}, one run by function"
+    table = _table(title, ["layer", "function"], ["modelled\ncycles", "%"])
+    parts = [(short_name(layer["name"]), layer, _TOP) for layer in profile["layers"]]
+    parts.append(("all", profile, _TOP_OVERALL))
+    for name, costs, top in parts:
+        table.add_section()
+        for i, (function, cycles) in enumerate(_function_rows(costs, top)):
+            share = 100 * cycles / costs["cycles"] if costs["cycles"] else 0.0
+            style = "dim" if function == "others" else "bold" if costs is profile else ""
+            words = [name if i == 0 else "", function]
+            table.add_row(*words, f"{cycles:,}", f"{share:.1f}", style=style)
+    return table
+
+
+def render_profiles(document: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """For each entry with a profile its functions, layer by layer and over all layers."""
+    for entry in document["entries"]:
+        if "profile" in entry:
+            yield ""
+            yield _profile_table(entry)
 
 
 def render_comparison(comparison: Mapping[str, Any]) -> Iterator[RenderableType]:

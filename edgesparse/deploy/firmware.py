@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,10 +29,12 @@ from edgesparse.errors import MissingToolError, TargetError
 
 __all__ = [
     "Firmware",
+    "Function",
     "build_firmware",
     "ensure_firmware",
     "firmware_at_hand",
     "read_firmware",
+    "read_functions",
     "sources_build_id",
 ]
 
@@ -96,6 +99,47 @@ def read_firmware(path: Path) -> Firmware:
             return _read_elf(path, ELFFile(file))
     except (OSError, ELFError, KeyError) as error:
         raise TargetError(f"{path} is not edgesparse firmware: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of a firmware, with a name that no other one has, and its address."""
+
+    name: str
+    start: int
+
+
+def read_functions(path: Path) -> list[Function]:
+    """All functions of a firmware by address, those with equal names too.
+
+    The first one, at 0, stands for code before any function.  Raises TargetError where the file
+    cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            found = _function_symbols(ELFFile(file))
+    except (OSError, ELFError, KeyError) as error:
+        raise TargetError(f"{path} has no readable functions: {error}") from error
+    uses = Counter(name for name, _ in found.values())
+    functions = {0: Function("unknown", 0)}
+    for start, (name, source) in sorted(found.items()):
+        functions[start] = Function(name if uses[name] == 1 else f"{name} ({source})", start)
+    return list(functions.values())
+
+
+def _function_symbols(elf: ELFFile) -> dict[int, tuple[str, str]]:
+    """Name and source file of the functions at each address; of aliases the last one."""
+    symbols = elf.get_section_by_name(".symtab")
+    if not isinstance(symbols, SymbolTableSection):
+        raise KeyError(".symtab")
+    found = {}
+    source = ""
+    for symbol in symbols.iter_symbols():
+        if symbol["st_info"]["type"] == "STT_FILE":
+            source = symbol.name
+        elif symbol["st_info"]["type"] == "STT_FUNC":
+            found[symbol["st_value"] & ~1] = (symbol.name, source)
+    return found
 
 
 def _read_elf(path: Path, elf: ELFFile) -> Firmware:

@@ -107,15 +107,25 @@ def batch_rows(image: Image, capacity: Capacity) -> int:
 
 
 def open_target(
-    board: Board, image: Image, batch: bytes, capacity: Capacity, *, part: Part | None = None
+    board: Board,
+    image: Image,
+    batch: bytes,
+    capacity: Capacity,
+    *,
+    part: Part | None = None,
+    function_starts: tuple[int, ...] = (),
 ) -> Target:
     """Power on a board with an image that fits and input rows that fit.
 
-    `part` is the processor whose cycles are modelled, on a board in QEMU.
+    `part` is the processor whose cycles are modelled, on a board in QEMU; `function_starts` are
+    those of cycles.CycleRequest.
     """
     data = image.device_bytes()
     firmware = capacity.firmware
     if firmware is None:
         return NativeTarget(board, data, batch, image.arena_bytes)
-    cycles = None if part is None else CycleRequest(part, firmware, len(image.nodes))
+    cycles = None
+    if part is not None:
+        nodes = len(image.nodes)
+        cycles = CycleRequest(part, firmware, nodes, function_starts=function_starts)
     return QemuTarget(board, firmware.path, image=data, batch=batch, cycles=cycles)

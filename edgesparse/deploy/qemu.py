@@ -131,8 +131,10 @@ class QemuTarget:
             self._place(command, "model image", image, memory.model),
             self._place(command, "batch of inputs", batch, memory.batch),
         ]
-        cycles = None if model is None else self._model_cycles(command, *model)
-        files.append(cycles)
+        cycles = None
+        if model is not None:
+            cycles, starts = self._model_cycles(command, *model)
+            files += [cycles, starts]
         ours, theirs = socket.socketpair()
         self._resources.callback(ours.close)
         command += ["-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "qmp,mode=control"]
@@ -153,12 +155,21 @@ class QemuTarget:
         self._resources.callback(self._port.close)
         self._cycles = cycles
 
-    def _model_cycles(self, command: list[str], cycles: CycleRequest, plugin: Path) -> IO[bytes]:
-        """Have QEMU load the cycle model, which writes to a file without a name."""
-        file = self._resources.enter_context(tempfile.TemporaryFile())
-        out = f"/dev/fd/{file.fileno()}"
-        command += ["-plugin", cycles.arguments(plugin, out, self._board)]
-        return file
+    def _model_cycles(
+        self, command: list[str], cycles: CycleRequest, plugin: Path
+    ) -> tuple[IO[bytes], IO[bytes] | None]:
+        """Have QEMU load the cycle model; returns the files that it writes and reads, nameless."""
+        out = self._resources.enter_context(tempfile.TemporaryFile())
+        starts = None
+        if cycles.function_starts:
+            starts = self._resources.enter_context(tempfile.TemporaryFile())
+            starts.write("".join(f"{start}\n" for start in cycles.function_starts).encode())
+            starts.flush()
+        out_name = f"/dev/fd/{out.fileno()}"
+        starts_name = None if starts is None else f"/dev/fd/{starts.fileno()}"
+        arguments = cycles.arguments(plugin, out_name, self._board, starts_name)
+        command += ["-plugin", arguments]
+        return out, starts
 
     def _place(
         self, command: list[str], what: str, data: bytes, memory: Memory | None

@@ -25,12 +25,17 @@ class _Header(_Line):
 
 
 class RunCycles(_Line):
-    """A run: instructions and modelled cycles of each node, and of all from start to end."""
+    """A run: instructions and modelled cycles of each node, and of all from start to end.
+
+    functions: where asked for, rows (node, function, cycles); a node behind the last one is the
+        rest of the run.
+    """
 
     run: int = Field(ge=0)
     nodes: list[tuple[int, int]]
     instructions: int = Field(ge=0)
     cycles: int = Field(ge=0)
+    functions: list[tuple[int, int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

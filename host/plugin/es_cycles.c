@@ -13,6 +13,7 @@
 
 #include "es_core.h"
 #include "es_lines.h"
+#include "es_profile.h"
 #include "es_qemu_plugin.h"
 
 #define Q8 256u /* stalls are fractions of a cycle */
@@ -31,8 +32,9 @@ typedef struct {
 typedef struct block {
     uint32_t count;
     uint32_t first;
-    uint32_t end;    /* where it falls through to */
-    uint32_t target; /* of its branch, where that is known */
+    uint32_t function; /* that it begins in, by number; 0 without a profile */
+    uint32_t end;      /* where it falls through to */
+    uint32_t target;   /* of its branch, where that is known */
     uint32_t taken_cycles;
     uint32_t entry_cycles; /* more when it is branched to */
     bool branches;
@@ -111,9 +113,15 @@ static void print_run(void) {
         before = after;
     }
     const count_t *end = &state.mark[model.nodes];
-    fprintf(model.out, "], \"instructions\": %llu, \"cycles\": %llu}\n",
+    fprintf(model.out, "], \"instructions\": %llu, \"cycles\": %llu",
             (unsigned long long)(end->instructions - state.origin.instructions),
             (unsigned long long)(cycles_of(end) - cycles_of(&state.origin)));
+    if (es_profile_is_on()) {
+        fputs(", \"functions\": [", model.out);
+        es_profile_print(model.out);
+        fputs("]", model.out);
+    }
+    fputs("}\n", model.out);
     fflush(model.out);
     state.run++;
 }
@@ -134,8 +142,14 @@ static void access_counter(const count_t *at) {
     if (state.state == STARTING) { /* the last access before the first reading starts it */
         state.origin = *at;
         state.marks = 0;
+        if (es_profile_is_on()) {
+            es_profile_begin(cycles_of(at));
+        }
     } else if (state.state == READING) {
         state.state = COUNTING;
+        if (es_profile_is_on()) {
+            es_profile_charge(state.marks, state.last->function, cycles_of(at));
+        }
         state.mark[state.marks++] = *at;
         if (state.marks == model.nodes + 1u) {
             print_run();
@@ -209,12 +223,7 @@ static void fetch(const block_t *block) {
     }
 }
 
-static void on_block(unsigned int vcpu, void *userdata) {
-    (void)vcpu;
-    block_t *block = userdata;
-    if (state.last != NULL) {
-        settle(state.last, block);
-    }
+static void begin_block(const block_t *block) {
     if (model.wait_states > 0) {
         fetch(block);
     }
@@ -225,6 +234,24 @@ static void on_block(unsigned int vcpu, void *userdata) {
     state.now.cycles += block->until[block->count];
     state.last = block;
     state.last_is_done = false;
+}
+
+static void on_block(unsigned int vcpu, void *userdata) {
+    (void)vcpu;
+    if (state.last != NULL) {
+        settle(state.last, userdata);
+    }
+    begin_block(userdata);
+}
+
+/* All that was counted since a block began is its function's, stalls and what settled it among it. */
+static void on_profiled_block(unsigned int vcpu, void *userdata) {
+    (void)vcpu;
+    if (state.last != NULL) {
+        settle(state.last, userdata);
+        es_profile_charge(state.marks, state.last->function, cycles_of(&state.now));
+    }
+    begin_block(userdata);
 }
 
 static void on_last_insn(unsigned int vcpu, void *userdata) {
@@ -284,6 +311,7 @@ static block_t *make_block(const es_insn_t *insns, uint32_t count) {
     block_t *block = allocate(1, sizeof(*block));
     block->count = count;
     block->first = insns[0].address;
+    block->function = es_profile_find(block->first);
     block->end = last->address + last->bytes;
     block->branches = last->branches;
     block->always_branches = last->always_branches;
@@ -322,7 +350,8 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
         }
     }
     block_t *block = make_block(insns, (uint32_t)count);
-    qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS, block);
+    qemu_plugin_register_vcpu_tb_exec_cb(tb, es_profile_is_on() ? on_profiled_block : on_block, QEMU_PLUGIN_CB_NO_REGS,
+                                         block);
     if (block->says_when_done) {
         qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_tb_get_insn(tb, count - 1u), on_last_insn,
                                                QEMU_PLUGIN_CB_NO_REGS, NULL);
@@ -382,6 +411,9 @@ static bool parse(const char *key, const char *value) {
     if (strcmp(key, "flash") == 0) {
         return parse_range(value, &model.flash);
     }
+    if (strcmp(key, "functions") == 0) {
+        return es_profile_read(value);
+    }
     return strcmp(key, "weights") == 0 && parse_range(value, &model.weights);
 }
 
@@ -408,6 +440,10 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
     }
     if (!is_complete()) {
         fputs("es_cycles: arguments are missing or out of range\n", stderr);
+        return -1;
+    }
+    if (es_profile_is_on() && !es_profile_init(model.nodes)) {
+        fputs("es_cycles: out of memory\n", stderr);
         return -1;
     }
     es_lines_init(&state.code, model.code_lines);

@@ -13,7 +13,8 @@ from rich.console import Console
 from edgesparse.bench.command import parse_names, parse_shares
 from edgesparse.bench.compare import check_regression, compare, entry_name, read_document
 from edgesparse.bench.measure import Bench, as_document, measure, measure_all
-from edgesparse.bench.tables import render_bench, render_comparison
+from edgesparse.bench.profile import file_name, folded_stacks
+from edgesparse.bench.tables import render_bench, render_comparison, render_profiles
 from edgesparse.cli import main
 from edgesparse.errors import FormatError, RegressionError, UsageError
 from edgesparse.pipeline import Recipe
@@ -178,6 +179,55 @@ def test_targets_without_time_base_show_no_counts() -> None:
     text = shown(*render_bench(as_document([entry(unit="none", count=0)])))
     assert "telemetry" not in text
     assert "4,321" in text
+
+
+# --- Profile -----------------------------------------------------------------------------------
+
+
+def profiled_entry() -> dict[str, Any]:
+    """A layer of seven functions and the rest of the run."""
+    functions = [{"name": f"f{i}", "cycles": 640 >> i} for i in range(7)]
+    whole = sum(each["cycles"] for each in functions)
+    layer = {"index": 0, "name": "m/conv/Relu;m/add", "cycles": whole, "functions": functions}
+    ends = {"index": None, "name": "rest of run", "cycles": 30}
+    rest = ends | {"functions": [{"name": "run (x.c)", "cycles": 30}]}
+    overall = [*functions[:5], rest["functions"][0], *functions[5:]]
+    profile = {"cycles": whole + 30, "layers": [layer, rest], "functions": overall}
+    return entry(cycles=whole + 30, profile=profile)
+
+
+def test_a_profile_shows_the_costliest_functions_of_each_layer() -> None:
+    text = shown(*render_profiles(as_document([entry(), profiled_entry()])))
+    rows = [line.split() for line in text.splitlines()]
+    assert text.count("one run by function") == 1
+    assert ["conv", "f0", "640", "50.4"] in rows
+    assert ["others", "30", "2.4"] in rows
+    assert ["rest", "of", "run", "run", "(x.c)", "30", "100.0"] in rows
+    assert ["all", "f0", "640", "49.2"] in rows
+    assert ["f6", "10", "0.8"] in rows
+    assert list(render_profiles(as_document([entry()]))) == []
+
+
+def test_folded_stacks_have_a_line_for_each_function() -> None:
+    stacks = folded_stacks(profiled_entry()).splitlines()
+    assert stacks[0] == "m;m/conv/Relu;f0 640"
+    assert stacks[-1] == "m;rest of run;run (x.c) 30"
+    assert len(stacks) == 8
+    entry = profiled_entry() | {"cycles_part": "fast"}
+    assert file_name(entry, with_part=False, with_sparsity=False) == Path("m-b.folded")
+    assert file_name(entry, with_part=False, with_sparsity=True) == Path("m-b-50.folded")
+    assert file_name(entry, with_part=True, with_sparsity=True) == Path("m-b-fast-50.folded")
+
+
+@pytest.mark.parametrize("name", ["native", "qemu:cortex-m33"])
+def test_only_modelled_boards_have_profiles(name: str) -> None:
+    with pytest.raises(UsageError, match="are not modelled"):
+        Bench(boards=("qemu", name), profile=True)
+
+
+def test_one_file_takes_one_profile(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--profile-out", "x.folded"]) == 2
+    assert "for one entry" in capsys.readouterr().err
 
 
 # --- Command -----------------------------------------------------------------------------------
