@@ -60,6 +60,9 @@ def run(
 ) -> list[tuple[NDArray[Any], ...]]:
     """Run a model on every row, in order; variables start at their initial values.
 
+    Every tensor is kept, as in run_layers: else TFLite's ADD may overwrite an operand in place that
+    is still to be read, where a RESHAPE lets two tensors share their bytes.
+
     Args:
         model: any model that TFLite runs.
         rows: the inputs, of shape [rows, ...] and the input's dtype, each row with as many elements
@@ -72,16 +75,8 @@ def run(
     Raises UsageError where the rows do not fit the model's inputs, ModelError where the interpreter
     refuses the model, MissingToolError without an interpreter.
     """
-    feeds = _feeds(model, rows)
-    source = _with_sound_axes(model)
-    interpreter = _interpreter(source, model.name)
-    results = []
-    for row in range(len(feeds[0])):
-        if reset_state and row > 0:
-            interpreter = _interpreter(source, model.name)
-        _invoke(model, interpreter, [feed[row] for feed in feeds])
-        results.append(tuple(interpreter.get_tensor(index) for index in model.outputs))
-    return results
+    layers = each_with_layers(model, rows, reset_state=reset_state)
+    return [tuple(tensors[index] for index in model.outputs) for tensors in layers]
 
 
 def run_layers(model: Model, row: NDArray[Any] | Sequence[NDArray[Any]]) -> dict[int, NDArray[Any]]:
@@ -108,13 +103,14 @@ def each_with_layers(
         if model.tensors[index].dtype != "resource"
     ]
     source = _with_outputs(_with_sound_axes(model), computed)
-    interpreter = _interpreter(source, model.name, preserve_all=True)
+    interpreter = _interpreter(source, model.name)
     for row in range(len(feeds[0])):
         if reset_state and row > 0:
             # TFLite's reset_all_variables leaves the variables behind VAR_HANDLE as they are.
-            interpreter = _interpreter(source, model.name, preserve_all=True)
+            interpreter = _interpreter(source, model.name)
         _invoke(model, interpreter, [feed[row] for feed in feeds])
-        yield {index: interpreter.get_tensor(index) for index in (*model.inputs, *computed)}
+        seen = (*model.inputs, *computed, *model.outputs)
+        yield {index: interpreter.get_tensor(index) for index in seen}
 
 
 def _runtime() -> _Runtime:
@@ -169,13 +165,13 @@ def _feeds(model: Model, rows: NDArray[Any] | Sequence[NDArray[Any]]) -> list[ND
     return feeds
 
 
-def _interpreter(source: bytearray, name: str, *, preserve_all: bool = False) -> Any:
+def _interpreter(source: bytearray, name: str) -> Any:
     module = _runtime().module
     try:
         interpreter = module.Interpreter(
             model_content=bytes(source),
             experimental_op_resolver_type=module.OpResolverType.BUILTIN_REF,
-            experimental_preserve_all_tensors=preserve_all,
+            experimental_preserve_all_tensors=True,
         )
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:

@@ -70,6 +70,21 @@ def test_equals_reference(model: Model, reset_state: bool) -> None:
             np.testing.assert_array_equal(np.frombuffer(data, np.int8), values.reshape(-1))
 
 
+def test_an_operand_that_is_read_again_is_not_overwritten() -> None:
+    """ADD of a value with its own RESHAPE, whose bytes TFLite would reuse for the sum."""
+    b = Builder()
+    x = b.input(SHAPE, 0.5, 0)
+    same = b.reshape(b.reshape(x, (5, 1)), SHAPE)
+    b.add(x, same, scale=0.75)
+    y = b.add(same, x, scale=1.0)
+    b.output(y)
+    model = parse_model(b.finish(), name="again")
+    rows = [np.arange(10, dtype=np.int8).reshape(2, *SHAPE)]
+    outputs = [result.outputs[0] for result in run_native(build_image(encode(model)), rows)]
+    assert outputs == [reference.tobytes() for (reference,) in oracle.run(model, rows)]
+    assert outputs == [row.tobytes() for row in rows[0]]
+
+
 def test_the_reference_keeps_variables_until_it_is_made_anew() -> None:
     b = Builder()
     x = b.input(SHAPE, 0.5, 0)
