@@ -40,25 +40,37 @@ es_status_t es_check_conv(const es_model_t *model, const es_node_t *node, const 
     return shapes && values ? ES_STATUS_ok : ES_STATUS_bad_params;
 }
 
-/* How many of the outputs 0..out-1 read input index o * stride - pad + offset inside 0..in-1. */
-static int32_t valid_outputs(int32_t in, int32_t out, int32_t stride, int32_t pad, int32_t offset) {
-    const int32_t shift = pad - offset; /* o * stride must lie in shift .. shift + in - 1 */
-    const int32_t last_in = shift + in - 1;
-    if (last_in < 0) {
+uint32_t es_conv_places(int32_t reached, int32_t places, int32_t stride, int32_t pad, int32_t offset) {
+    const int32_t shift = pad - offset; /* i * stride must lie in shift .. shift + reached - 1 */
+    const int32_t last_reached = shift + reached - 1;
+    if (last_reached < 0) {
         return 0;
     }
     const int32_t first = shift <= 0 ? 0 : (shift + stride - 1) / stride;
-    const int32_t last = last_in / stride < out - 1 ? last_in / stride : out - 1;
-    return last < first ? 0 : last - first + 1;
+    const int32_t last = last_reached / stride < places - 1 ? last_reached / stride : places - 1;
+    return last < first ? 0 : (uint32_t)(last - first + 1);
 }
 
 uint32_t es_conv_tap_positions(const void *conv_params, uint32_t tap) {
     const es_conv_params_t *p = conv_params;
     const int32_t kh = (int32_t)tap / p->kernel_w;
     const int32_t kw = (int32_t)tap % p->kernel_w;
-    const int32_t rows = valid_outputs(p->in_h, p->out_h, p->stride_h, p->pad_top, kh * p->dilation_h);
-    const int32_t columns = valid_outputs(p->in_w, p->out_w, p->stride_w, p->pad_left, kw * p->dilation_w);
-    return (uint32_t)p->batches * (uint32_t)rows * (uint32_t)columns;
+    const uint32_t rows = es_conv_places(p->in_h, p->out_h, p->stride_h, p->pad_top, kh * p->dilation_h);
+    const uint32_t columns = es_conv_places(p->in_w, p->out_w, p->stride_w, p->pad_left, kw * p->dilation_w);
+    return (uint32_t)p->batches * rows * columns;
+}
+
+es_status_t es_check_conv_weights(const es_model_t *model, const es_conv_params_t *p, const es_kernel_t *kernel,
+                                  uint32_t (*positions)(const void *conv_params, uint32_t tap),
+                                  es_node_facts_t *facts) {
+    const es_encoding_t *encoding = es_encoding_find(kernel->encoding);
+    const uint32_t columns = (uint32_t)(p->kernel_h * p->kernel_w) * (uint32_t)p->in_c;
+    const uint32_t rows = (uint32_t)p->out_c;
+    ES_TRY(es_check_channels(model, p->channels_off, rows, facts));
+    ES_TRY(es_check_weights(model, encoding, p->weights_off, p->weights_bytes, rows, columns, facts));
+    const uint8_t *weights = model->data + p->weights_off;
+    facts->macs_done = encoding->products(weights, rows, columns, (uint32_t)p->in_c, positions, p);
+    return ES_STATUS_ok;
 }
 
 uint32_t es_conv_scratch_bytes(const es_kernel_t *kernel, const void *params) {
