@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgesparse.bench.first_row import FirstRow
 from edgesparse.bench.profile import check_profiled, profile_run
 from edgesparse.deploy.boards import find_board
-from edgesparse.deploy.open import batch_rows, capacity_of, open_target
+from edgesparse.deploy.open import capacity_of, open_target
 from edgesparse.deploy.run import Options, deploy_model, read_inputs
 from edgesparse.deploy.session import (
     FLAG_COUNT_RECORDS,
     FLAG_NO_ZEROS,
-    FLAG_RESET_STATE,
     Session,
 )
 from edgesparse.errors import StoppedError, UsageError
 from edgesparse.image import Image
-from edgesparse.inputs import batch_bytes, row_bytes, rows_for
 from edgesparse.pipeline import Recipe, prepare_image
 
 __all__ = ["SCHEMA_VERSION", "Bench", "as_document", "measure", "measure_all"]
@@ -93,20 +92,14 @@ def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -
     """
     board = find_board(board_name)
     capacity = capacity_of(board)
-    rows = rows_for(image.meta.inputs, read_inputs(bench.inputs, bundled=path is None), [0])
-    in_batch = batch_rows(image, capacity) > 0
-    counts = []
-    with open_target(board, image, batch_bytes(rows) if in_batch else b"", capacity) as target:
+    row = FirstRow.of(image, capacity, read_inputs(bench.inputs, bundled=path is None))
+    with open_target(board, image, row.batch, capacity) as target:
         session = Session(target, timeout_s=bench.timeout_s)
         session.hello()
-        for flag in (0, FLAG_NO_ZEROS, FLAG_COUNT_RECORDS):
-            flags = flag | FLAG_RESET_STATE
-            if in_batch:
-                (result,) = session.run(0, 1, flags=flags)
-            else:
-                result = session.run_from_link(row_bytes(rows, 0), flags=flags)
-            counts.append(result.end.count)
-    usual, without_zeros, with_records = counts
+        usual, without_zeros, with_records = (
+            row.run(session, flags=flags).end.count
+            for flags in (0, FLAG_NO_ZEROS, FLAG_COUNT_RECORDS)
+        )
     return {"zeros": usual - without_zeros, "records": with_records - usual}
 
 

@@ -7,15 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgesparse.bench.first_row import FirstRow
 from edgesparse.cycles import find_part
 from edgesparse.deploy.boards import Board, find_board
 from edgesparse.deploy.firmware import Function, read_functions
-from edgesparse.deploy.open import batch_rows, capacity_of, open_target
+from edgesparse.deploy.open import capacity_of, open_target
 from edgesparse.deploy.qemu import QemuTarget
-from edgesparse.deploy.session import FLAG_RESET_STATE, Session
+from edgesparse.deploy.session import Session
 from edgesparse.errors import TargetError, UsageError
 from edgesparse.image import Image
-from edgesparse.inputs import Inputs, batch_bytes, row_bytes, rows_for
+from edgesparse.inputs import Inputs
 from edgesparse.meta import LayerMeta
 from edgesparse.telemetry.cycles import RunCycles, check_cycles, read_run_cycles
 
@@ -50,22 +51,17 @@ def profile_run(
     board = find_board(board_name)
     capacity = capacity_of(board)
     modelled = find_part(part, board)
-    rows = rows_for(image.meta.inputs, inputs, [0])
-    in_batch = batch_rows(image, capacity) > 0
-    batch = batch_bytes(rows) if in_batch else b""
+    row = FirstRow.of(image, capacity, inputs)
     functions = [] if capacity.firmware is None else read_functions(capacity.firmware.path)
     starts = tuple(function.start for function in functions)
     with open_target(
-        board, image, batch, capacity, part=modelled, function_starts=starts
+        board, image, row.batch, capacity, part=modelled, function_starts=starts
     ) as target:
         if not isinstance(target, QemuTarget) or not target.models_cycles:
             raise TargetError(f"{board.name}: this QEMU cannot load the cycle model")
         session = Session(target, timeout_s=timeout_s)
         session.hello()
-        if in_batch:
-            (result,) = session.run(0, 1, flags=FLAG_RESET_STATE)
-        else:
-            result = session.run_from_link(row_bytes(rows, 0), flags=FLAG_RESET_STATE)
+        result = row.run(session)
         (line,) = target.cycle_lines()
     cycles = read_run_cycles(line)
     check_cycles(cycles, result)
