@@ -21,7 +21,7 @@ from edgesparse.plan import Buffer, Plan, plan
 
 _ALIGN_BYTES = 16
 _MAGIC = 0x314D5345
-_VERSION_MAJOR = 1
+_VERSION_MAJOR = 2
 _REQUIRED = 1
 _CRC_AT = 12
 

@@ -158,7 +158,7 @@ def _byte(kind: str, offset: int, value: int) -> Any:
 
 EDITS: Mapping[str, Any] = {
     "magic": _header("magic", 0),
-    "major version 2": _header("version_major", 2),
+    "major version 3": _header("version_major", 3),
     "minor version 9 is fine": _header("version_minor", 9),
     "total beyond the bytes": _header("total_bytes", 1 << 20),
     "total not a multiple of 16": _header("total_bytes", 1000),
@@ -213,6 +213,7 @@ EDITS: Mapping[str, Any] = {
     "dilation 0": _params(0, "dilation_h", 0),
     "padding negative": _params(0, "pad_top", -1),
     "padding beyond the kernel": _params(0, "pad_left", 3),
+    "band of nothing": _params(0, "band", 0),
     "input height not the tensor's": _params(0, "in_h", 7),
     "input zero point not the tensor's": _params(0, "in_zero_point", 3),
     "activation range empty": _params(0, "act_min", 128),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+NEVER = 0xFFFFFFFF
+"""A kernel's `list_zeros` that no count of zeros reaches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edgesparse import quantize
 from edgesparse.encode import cost, delta8, dense
-from edgesparse.encode.lower.candidate import Candidate
+from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.requantisation import channel_rows
 from edgesparse.model import Model, Node, Tensor
 from edgesparse.ops import (
@@ -17,6 +17,9 @@ from edgesparse.ops import (
     WindowGeometry,
     activation_range,
 )
+
+BAND = 32
+"""Output positions that a convolution makes at a time."""
 
 
 def _operands(model: Model, node: Node) -> tuple[Tensor, Tensor]:
@@ -68,6 +71,8 @@ def _conv_params(
         "out_zero_point": out_zero_point,
         "act_min": act_min,
         "act_max": act_max,
+        "band": BAND,
+        "list_zeros": NEVER,
     }
 
 
@@ -143,6 +148,7 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
         "out_zero_point": out_zero_point,
         "act_min": act_min,
         "act_max": act_max,
+        "list_zeros": NEVER,
     }
     size = {"batches": geometry.batches, "rows": len(rows)}
     dense_cost = cost.fully_connected_dense(**size, columns=geometry.columns)

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgesparse import quantize
 from edgesparse.encode import cost, dense
-from edgesparse.encode.lower.candidate import Candidate
+from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.requantisation import channel_rows
 from edgesparse.model import Model, Node
 from edgesparse.ops import TransposeConvOptions, WindowGeometry, activation_range
@@ -43,6 +43,8 @@ def transpose_conv(model: Model, node: Node) -> list[Candidate]:
         "out_zero_point": out_zero_point,
         "act_min": act_min,
         "act_max": act_max,
+        "band": 1,
+        "list_zeros": NEVER,
     }
     outputs = model.tensors[node.outputs[0]].elements
     price = cost.transpose_conv(outputs=outputs, products=options.macs(model, node))

@@ -25,7 +25,7 @@ static es_status_t check_conv_ranges(const es_conv_params_t *p) {
     const bool padding = es_between(p->pad_top, 0, (p->kernel_h - 1) * p->dilation_h) &&
                          es_between(p->pad_left, 0, (p->kernel_w - 1) * p->dilation_w);
     const bool columns = (int64_t)p->kernel_h * p->kernel_w * p->in_c <= ES_MAX_DIM;
-    return padding && columns ? ES_STATUS_ok : ES_STATUS_bad_params;
+    return padding && columns && p->band != 0 ? ES_STATUS_ok : ES_STATUS_bad_params;
 }
 
 es_status_t es_check_conv(const es_model_t *model, const es_node_t *node, const es_conv_params_t *p) {
