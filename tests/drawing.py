@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ class Example:
 
     model: Model
     rows: list[NDArray[np.int8]]
+    builder: Builder
 
 
 def rng_of(draw: st.DrawFn) -> np.random.Generator:
@@ -88,4 +90,13 @@ def finished(b: Builder, rng: np.random.Generator) -> Example | None:
     if rng.random() < 0.3:  # a vector full of zero points, as after a ReLU
         for i, values in zip(model.inputs, rows, strict=True):
             values[0] = model.tensors[i].affine()[1]
-    return Example(model, [values.astype(np.int8) for values in rows])
+    return Example(model, [values.astype(np.int8) for values in rows], b)
+
+
+def side_by_side(examples: Sequence[Example]) -> Example:
+    """The graphs of several examples in one model, each with its own inputs and outputs."""
+    b = Builder()
+    for example in examples:
+        b.absorb(example.builder)
+    model = parse_model(b.finish(), name="side_by_side")
+    return Example(model, [values for example in examples for values in example.rows], b)

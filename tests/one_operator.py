@@ -30,6 +30,8 @@ UNARIES = (
     *("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU"),
     *("HARD_SWISH", "LOGISTIC", "TANH", "QUANTIZE"),
 )
+OUT_CHANNELS = st.integers(1, 9) | st.sampled_from([16, 17])
+"""Less than a block of channels, one, and more with a rest."""
 
 
 @st.composite
@@ -38,8 +40,8 @@ def convolutions(draw: st.DrawFn, *, depthwise: bool) -> Example | None:
     rng = rng_of(draw)
     kernel, stride, dilation = draw_window(draw)
     in_c = draw(st.sampled_from([1, 2, 3, 4, 5, 8, 16, 20]))
-    out_c = in_c * draw(st.sampled_from([1, 1, 2, 8])) if depthwise else draw(st.integers(1, 9))
-    sides = [draw(st.integers(1, 9)) for _ in range(2)]
+    out_c = in_c * draw(st.sampled_from([1, 1, 2, 8])) if depthwise else draw(OUT_CHANNELS)
+    sides = [draw(st.integers(1, 9) | st.integers(1, 19)) for _ in range(2)]
     shape = (draw(st.sampled_from([1, 1, 2])), *sides, in_c)
     per_row = draw(st.booleans())
     in_scale, scales, out_scale = draw_scales(draw, rng, out_c, per_row=per_row)

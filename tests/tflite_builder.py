@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import flatbuffers
@@ -503,6 +503,23 @@ class Builder:
         self.op("ASSIGN_VARIABLE", [handle, value], [])
 
     # --- The file
+
+    def absorb(self, other: Builder) -> None:
+        """Add another model's graph beside this one: its inputs, operators and outputs.
+
+        Models with variables are not for this.
+        """
+        first, first_buffer = len(self.tensors), len(self.buffers) - 1
+        self.buffers += other.buffers[1:]
+        for i, tensor in enumerate(other.tensors):
+            buffer = tensor.buffer + first_buffer if tensor.buffer else 0
+            self.tensors.append(replace(tensor, buffer=buffer, name=f"tensor_{first + i}"))
+        for operator in other.operators:
+            inputs = [i if i < 0 else i + first for i in operator.inputs]
+            outputs = [i + first for i in operator.outputs]
+            self.operators.append(replace(operator, inputs=inputs, outputs=outputs))
+        self.inputs += [i + first for i in other.inputs]
+        self.outputs += [i + first for i in other.outputs]
 
     def finish(self) -> bytes:
         """Return the model's bytes."""

@@ -20,12 +20,19 @@ from edgesparse.inputs import load_inputs, rows_for
 from edgesparse.pipeline import Recipe, prepare_image
 from edgesparse.telemetry.runs import RunResult
 from tests.devices import run_native, run_rows
+from tests.drawing import side_by_side
 from tests.kernels.test_operators import ENCODINGS
 from tests.one_operator import OPERATORS, Example
 
 Rows = Sequence[NDArray[np.int8]]
 
 DRAWS = 12
+MANY = 40
+MANIFOLD = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "AVERAGE_POOL_2D")
+"""Operators whose kernels have many ways through them."""
+SIDE_BY_SIDE = 4
+"""Inputs that a device takes are eight at most, and these models may have two each."""
+
 QEMUS = 8
 MODEL_ROWS = 2
 MODELS = ["hello_world", "str_ww", "ds_cnn_kws", "resnet8_cifar10"]
@@ -34,12 +41,22 @@ on_every_board = pytest.mark.parametrize("each", OTHER_BOARDS, ids=lambda each: 
 
 
 @cache
-def example_of(operator: str) -> Example:
-    """The largest of a few examples, always the same."""
+def examples_of(operator: str) -> list[Example]:
+    """A few examples side by side, some models of them, or the largest; always the same."""
+    if operator not in MANIFOLD:
+        drawn = drawn_of(operator, DRAWS)
+        return [max(drawn, key=lambda example: sum(row.size for row in example.rows))]
+    drawn = drawn_of(operator, MANY)
+    first = range(0, len(drawn), SIDE_BY_SIDE)
+    return [side_by_side(drawn[i : i + SIDE_BY_SIDE]) for i in first]
+
+
+def drawn_of(operator: str, draws: int) -> list[Example]:
+    """What hypothesis draws first for an operator."""
     drawn: list[Example] = []
 
     @settings(
-        max_examples=DRAWS,
+        max_examples=draws,
         deadline=None,
         derandomize=True,
         database=None,
@@ -52,7 +69,7 @@ def example_of(operator: str) -> Example:
             drawn.append(example)
 
     draw()
-    return max(drawn, key=lambda example: sum(row.size for row in example.rows))
+    return drawn
 
 
 def told(runs: list[RunResult], *, counted: bool) -> list[object]:
@@ -75,11 +92,11 @@ def operator_cases() -> list[tuple[str, Image, Rows, list[object]]]:
     """Name, image, input rows and what the native device tells, for every operator and encoding."""
     cases = []
     for operator in OPERATORS:
-        example = example_of(operator)
-        for encoding in ENCODINGS.get(operator, [None]):
-            image = build_image(encode(example.model, encoding=encoding))
-            expected = told(run_native(image, example.rows), counted=False)
-            cases.append((f"{operator} {encoding}", image, example.rows, expected))
+        for example in examples_of(operator):
+            for encoding in ENCODINGS.get(operator, [None]):
+                image = build_image(encode(example.model, encoding=encoding))
+                expected = told(run_native(image, example.rows), counted=False)
+                cases.append((f"{operator} {encoding}", image, example.rows, expected))
     return cases
 
 
