@@ -11,11 +11,12 @@
  *   es_tile_sum(acc, rows, columns, groups)           sums of two columns; returns the next two
  *   es_tile_make(rows, columns, groups, pairs, output, pitch)  outputs of `pairs` times two columns, `pitch` apart, by
  *                                       the short requantisation
- *   es_dot_pack(to, from, groups)       packs a column for es_dot; returns the next place
- *   es_dot(row, column, groups, sum)    a row of int8 times such a column
+ *   es_dot_pack(to, from, groups)       packs a column for es_dot_rows; returns the next place
+ *   ES_DOT_ROWS                         rows of es_dot_rows
+ *   es_dot_rows(acc, rows, column, groups)  adds the products of rows of int8, at multiples of 4, with such a column
  *
  * Scratch: ES_TILE_GROUP_BYTES a group, of two columns or of a tile's rows, whose channels take ES_TILE_HEAD_BYTES;
- * ES_DOT_GROUP_BYTES a group for es_dot.
+ * ES_DOT_GROUP_BYTES a group for es_dot_rows.
  */
 #ifndef ES_INTRIN_TILE_H
 #define ES_INTRIN_TILE_H
@@ -39,7 +40,8 @@ enum {
 enum {
     ES_TILE_ROWS = 2,
     ES_TILE_PAIR_WORDS = 4,
-    ES_TILE_GROUP_CODE_BYTES = 40
+    ES_TILE_GROUP_CODE_BYTES = 40,
+    ES_DOT_ROWS = 1
 };
 
 ES_INLINE uint32_t *es_tile_pack_columns(uint32_t *to, const int8_t *a, const int8_t *b, uint32_t groups) {
@@ -162,52 +164,68 @@ ES_INLINE uint32_t *es_dot_pack(uint32_t *to, const int8_t *from, uint32_t group
     return to;
 }
 
-#define ES_DOT_WORD(w, even, odd)            \
-    "sxtb16 r12, " w ", ror #8\n\t"          \
-    "smlad %[sum], r12, " odd ", %[sum]\n\t" \
-    "sxtb16 " w ", " w "\n\t"                \
-    "smlad %[sum], " w ", " even ", %[sum]\n\t"
+#define ES_DOT_WORD(w, even, odd)                \
+    "sxtb16 %[odd], " w ", ror #8\n\t"           \
+    "smlad %[acc], %[odd], " odd ", %[acc]\n\t"  \
+    "sxtb16 " w ", " w "\n\t"                    \
+    "smlad %[acc], " w ", " even ", %[acc]\n\t"
 
-ES_INLINE int32_t es_dot(const uint8_t *row, const uint32_t *column, uint32_t groups, int32_t sum) {
-    for (uint32_t left = groups & 3U; left != 0; left--) {
+/* 16 columns. */
+#define ES_DOT_FOUR                       \
+    "ldm.w %[w]!, {r4, r5, r6, r7}\n\t"   \
+    "ldm.w %[a]!, {r8, r9, r10, r11}\n\t" \
+    ES_DOT_WORD("r4", "r8", "r9")         \
+    ES_DOT_WORD("r5", "r10", "r11")       \
+    "ldm.w %[a]!, {r8, r9, r10, r11}\n\t" \
+    ES_DOT_WORD("r6", "r8", "r9")         \
+    ES_DOT_WORD("r7", "r10", "r11")
+
+/* 32 columns a turn, from the second half where the number of halves is odd. */
+ES_INLINE void es_dot_rows(int32_t acc[1], const uint8_t *const rows[1], const uint32_t *column, uint32_t groups) {
+    const uint8_t *row = rows[0];
+    int32_t sum = acc[0];
+    for (uint32_t left = groups % 4; left != 0; left--) {
         uint32_t word, even, odd;
         es_load_step(row, 4, word);
         es_load_pair(column, 8, even, odd);
         sum = es_smlad(es_sxtb16_ror8(word), odd, es_smlad(es_sxtb16(word), even, sum));
     }
-    for (groups /= 4; groups != 0; groups--) {
-        __asm__ volatile("ldm %[w]!, {r4, r5, r6, r7}\n\t"
-                         "ldm %[a]!, {r8, r9, r10, r11}\n\t"
-                         ES_DOT_WORD("r4", "r8", "r9")
-                         ES_DOT_WORD("r5", "r10", "r11")
-                         "ldm %[a]!, {r8, r9, r10, r11}\n\t"
-                         ES_DOT_WORD("r6", "r8", "r9")
-                         ES_DOT_WORD("r7", "r10", "r11")
-                         : [w] "+r"(row), [a] "+r"(column), [sum] "+r"(sum)
-                         :
-                         : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "memory");
+    uint32_t turns = (groups / 4 + 1) / 2, odd;
+    if (turns != 0) {
+        __asm__ volatile("cbnz %[half], 2f\n"
+                         "1:\n\t" ES_DOT_FOUR
+                         "2:\n\t" ES_DOT_FOUR
+                         "subs %[turns], #1\n\t"
+                         "bne 1b"
+                         : [w] "+r"(row), [a] "+r"(column), [acc] "+r"(sum), [turns] "+r"(turns), [odd] "=&r"(odd)
+                         : [half] "l"(groups / 4 % 2)
+                         : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory");
     }
-    return sum;
+    acc[0] = sum;
 }
 
 #else
 
-/* Four rows by two columns, of bytes: LDRSB widens for nothing, and a multiplication takes one product anyway. */
+/* Four rows by two columns. A group is four bytes of each, as they are: LDRSB widens for nothing, and a multiplication
+ * takes one product anyway. Packed rows are four biases, multipliers, roundings and shifts, then the groups.
+ */
 enum {
     ES_TILE_ROWS = 4,
-    ES_TILE_PAIR_WORDS = 2
+    ES_TILE_PAIR_WORDS = 2,
+    ES_DOT_ROWS = 4
 };
 
 ES_INLINE uint32_t *es_tile_pack_columns(uint32_t *to, const int8_t *a, const int8_t *b, uint32_t groups) {
-    int8_t *bytes = (int8_t *)to;
-    for (uint32_t i = 0; i < 4 * groups; i++) {
-        *bytes++ = a[i];
-        *bytes++ = b[i];
+    for (; groups != 0; groups--) {
+        to[0] = es_read_u32(a);
+        to[1] = es_read_u32(b);
+        a += 4;
+        b += 4;
+        to += ES_TILE_PAIR_WORDS;
     }
-    return to + (size_t)groups * ES_TILE_PAIR_WORDS;
+    return to;
 }
 
-/* Biases, multipliers, roundings and shifts, then the weights. */
 ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, const uint8_t *weights, uint32_t groups) {
     const size_t row_bytes = (size_t)groups * 4;
     for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
@@ -216,43 +234,89 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
         to[8 + row] = (uint32_t)channels[row].rounding;
         to[12 + row] = (uint32_t)channels[row].shift;
     }
-    uint8_t *bytes = (uint8_t *)(to + 16);
-    for (size_t i = 0; i < row_bytes; i++) {
-        bytes[0] = weights[i];
-        bytes[1] = weights[i + row_bytes];
-        bytes[2] = weights[i + 2 * row_bytes];
-        bytes[3] = weights[i + 3 * row_bytes];
-        bytes += 4;
+    for (to += 16; groups != 0; groups--) {
+        to[0] = es_load_u32(weights);
+        to[1] = es_load_u32(weights + row_bytes);
+        to[2] = es_load_u32(weights + 2 * row_bytes);
+        to[3] = es_load_u32(weights + 3 * row_bytes);
+        weights += 4;
+        to += 4;
     }
 }
 
 /* The sum wraps. */
 ES_INLINE int32_t es_mla(int8_t w, int8_t a, int32_t sum) { return (int32_t)((uint32_t)sum + (uint32_t)(w * a)); }
 
+#if defined(__thumb2__)
+
+/* One column of the matrix: loads one after another, as each but the first of them takes one cycle less. */
+#define ES_TILE_COLUMN(first, second, row0, row1, row2, row3) \
+    "ldrsb %[a0], [%[a], #" first "]\n\t"                     \
+    "ldrsb %[a1], [%[a], #" second "\n\t"                     \
+    "ldrsb %[w0], [%[w], #" row0 "]\n\t"                      \
+    "ldrsb %[w1], [%[w], #" row1 "]\n\t"                      \
+    "mla %[acc00], %[w0], %[a0], %[acc00]\n\t"               \
+    "mla %[acc01], %[w0], %[a1], %[acc01]\n\t"               \
+    "mla %[acc10], %[w1], %[a0], %[acc10]\n\t"               \
+    "mla %[acc11], %[w1], %[a1], %[acc11]\n\t"               \
+    "ldrsb %[w0], [%[w], #" row2 "]\n\t"                      \
+    "ldrsb %[w1], [%[w], #" row3 "\n\t"                       \
+    "mla %[acc20], %[w0], %[a0], %[acc20]\n\t"               \
+    "mla %[acc21], %[w0], %[a1], %[acc21]\n\t"               \
+    "mla %[acc30], %[w1], %[a0], %[acc30]\n\t"               \
+    "mla %[acc31], %[w1], %[a1], %[acc31]\n\t"
+
+/* Pointers are one byte behind, so that the last load of a group moves each by as much as it has read. */
+ES_INLINE void es_tile_add(int32_t acc[4][2], const int8_t *w, const int8_t *a, const int8_t *end) {
+    int32_t w0, w1, a0, a1;
+    w -= 1;
+    a -= 1;
+    end -= 1;
+    __asm__ volatile("1:\n\t"
+                     ES_TILE_COLUMN("1", "5]", "1", "5", "9", "13]")
+                     ES_TILE_COLUMN("2", "6]", "2", "6", "10", "14]")
+                     ES_TILE_COLUMN("3", "7]", "3", "7", "11", "15]")
+                     ES_TILE_COLUMN("4", "8]!", "4", "8", "12", "16]!")
+                     "ldr %[w0], %[end]\n\t"
+                     "cmp %[a], %[w0]\n\t"
+                     "bne 1b"
+                     : [w] "+r"(w), [a] "+r"(a), [w0] "=&r"(w0), [w1] "=&r"(w1), [a0] "=&r"(a0), [a1] "=&r"(a1),
+                       [acc00] "+r"(acc[0][0]), [acc01] "+r"(acc[0][1]), [acc10] "+r"(acc[1][0]),
+                       [acc11] "+r"(acc[1][1]), [acc20] "+r"(acc[2][0]), [acc21] "+r"(acc[2][1]),
+                       [acc30] "+r"(acc[3][0]), [acc31] "+r"(acc[3][1])
+                     : [end] "m"(end)
+                     : "cc", "memory");
+}
+
+#else
+
+ES_INLINE void es_tile_add(int32_t acc[4][2], const int8_t *w, const int8_t *a, const int8_t *end) {
+    for (; a != end; a += 8) {
+        for (uint32_t i = 0; i < 16; i++) {
+            acc[i / 4][0] = es_mla(w[i], a[i % 4], acc[i / 4][0]);
+            acc[i / 4][1] = es_mla(w[i], a[4 + i % 4], acc[i / 4][1]);
+        }
+        w += 16;
+    }
+}
+
+#endif
+
 ES_INLINE const uint32_t *es_tile_sum(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
                                       uint32_t groups) {
-    const int8_t *w = (const int8_t *)(rows + 16);
-    const int8_t *a = (const int8_t *)columns;
-    const int8_t *const end = a + (size_t)groups * 8;
-    int32_t acc00 = (int32_t)rows[0], acc01 = acc00, acc10 = (int32_t)rows[1], acc11 = acc10;
-    int32_t acc20 = (int32_t)rows[2], acc21 = acc20, acc30 = (int32_t)rows[3], acc31 = acc30;
-    while (a != end) {
-        for (uint32_t i = 0; i < 4; i++) {
-            acc00 = es_mla(w[0], a[0], acc00);
-            acc01 = es_mla(w[0], a[1], acc01);
-            acc10 = es_mla(w[1], a[0], acc10);
-            acc11 = es_mla(w[1], a[1], acc11);
-            acc20 = es_mla(w[2], a[0], acc20);
-            acc21 = es_mla(w[2], a[1], acc21);
-            acc30 = es_mla(w[3], a[0], acc30);
-            acc31 = es_mla(w[3], a[1], acc31);
-            w += 4;
-            a += 2;
-        }
-    }
-    acc[0][0] = acc00, acc[0][1] = acc01, acc[1][0] = acc10, acc[1][1] = acc11;
-    acc[2][0] = acc20, acc[2][1] = acc21, acc[3][0] = acc30, acc[3][1] = acc31;
-    return columns + (size_t)groups * ES_TILE_PAIR_WORDS;
+    const uint32_t *const end = columns + (size_t)groups * ES_TILE_PAIR_WORDS;
+    acc[0][0] = acc[0][1] = (int32_t)rows[0];
+    acc[1][0] = acc[1][1] = (int32_t)rows[1];
+    acc[2][0] = acc[2][1] = (int32_t)rows[2];
+    acc[3][0] = acc[3][1] = (int32_t)rows[3];
+    es_tile_add(acc, (const int8_t *)(rows + 16), (const int8_t *)columns, (const int8_t *)end);
+    return end;
+}
+
+ES_INLINE void es_tile_put(const uint32_t *row, const int32_t acc[2], int8_t *output, uint32_t pitch) {
+    const es_scale_t scale = {(int32_t)row[4], (int32_t)row[8], row[12]};
+    output[0] = (int8_t)es_requantize_short(acc[0], &scale);
+    output[pitch] = (int8_t)es_requantize_short(acc[1], &scale);
 }
 
 ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, uint32_t groups, uint32_t pairs,
@@ -260,11 +324,10 @@ ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, uint3
     for (; pairs != 0; pairs--) {
         int32_t acc[ES_TILE_ROWS][2];
         columns = es_tile_sum(acc, rows, columns, groups);
-        for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
-            const es_scale_t scale = {(int32_t)rows[4 + row], (int32_t)rows[8 + row], rows[12 + row]};
-            output[row] = (int8_t)es_requantize_short(acc[row][0], &scale);
-            output[row + pitch] = (int8_t)es_requantize_short(acc[row][1], &scale);
-        }
+        es_tile_put(rows, acc[0], output, pitch);
+        es_tile_put(rows + 1, acc[1], output + 1, pitch);
+        es_tile_put(rows + 2, acc[2], output + 2, pitch);
+        es_tile_put(rows + 3, acc[3], output + 3, pitch);
         output += 2 * pitch;
     }
 }
@@ -276,19 +339,51 @@ ES_INLINE uint32_t *es_dot_pack(uint32_t *to, const int8_t *from, uint32_t group
     return to + groups;
 }
 
-ES_INLINE int32_t es_dot(const uint8_t *row, const uint32_t *column, uint32_t groups, int32_t sum) {
-    const int8_t *w = (const int8_t *)row;
-    const int8_t *a = (const int8_t *)column;
-    for (; groups != 0; groups--) {
-        sum = es_mla(w[0], a[0], sum);
-        sum = es_mla(w[1], a[1], sum);
-        sum = es_mla(w[2], a[2], sum);
-        sum = es_mla(w[3], a[3], sum);
-        w += 4;
-        a += 4;
-    }
-    return sum;
+#if defined(__thumb2__)
+
+#define ES_DOT_COLUMN(place)                     \
+    "ldrsb %[v], [%[a], #" place "\n\t"          \
+    "ldrsb %[w], [%[w0], #" place "\n\t"         \
+    "mla %[acc0], %[w], %[v], %[acc0]\n\t"       \
+    "ldrsb %[w], [%[w1], #" place "\n\t"         \
+    "mla %[acc1], %[w], %[v], %[acc1]\n\t"       \
+    "ldrsb %[w], [%[w2], #" place "\n\t"         \
+    "mla %[acc2], %[w], %[v], %[acc2]\n\t"       \
+    "ldrsb %[w], [%[w3], #" place "\n\t"         \
+    "mla %[acc3], %[w], %[v], %[acc3]\n\t"
+
+/* Pointers are one byte behind, as in es_tile_add. */
+ES_INLINE void es_dot_rows(int32_t acc[4], const uint8_t *const rows[4], const uint32_t *column, uint32_t groups) {
+    const uint8_t *w0 = rows[0] - 1, *w1 = rows[1] - 1, *w2 = rows[2] - 1, *w3 = rows[3] - 1;
+    const uint8_t *a = (const uint8_t *)column - 1;
+    int32_t v, w;
+    __asm__ volatile("1:\n\t"
+                     ES_DOT_COLUMN("1]")
+                     ES_DOT_COLUMN("2]")
+                     ES_DOT_COLUMN("3]")
+                     ES_DOT_COLUMN("4]!")
+                     "subs %[groups], #1\n\t"
+                     "bne 1b"
+                     : [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [a] "+r"(a), [v] "=&r"(v),
+                       [w] "=&r"(w), [acc0] "+r"(acc[0]), [acc1] "+r"(acc[1]), [acc2] "+r"(acc[2]),
+                       [acc3] "+r"(acc[3]), [groups] "+r"(groups)
+                     :
+                     : "cc", "memory");
 }
+
+#else
+
+ES_INLINE void es_dot_rows(int32_t acc[4], const uint8_t *const rows[4], const uint32_t *column, uint32_t groups) {
+    const int8_t *const a = (const int8_t *)column;
+    for (uint32_t row = 0; row < 4; row++) {
+        const int8_t *const w = (const int8_t *)rows[row];
+        for (uint32_t i = 0; i < 4 * groups; i++) {
+            acc[row] = es_mla(w[i], a[i], acc[row]);
+        }
+    }
+}
+
+#endif
 
 #endif
 

@@ -54,13 +54,24 @@ void es_dense_rows_band(const es_dense_rows_t *dense, uint32_t *packed, uint32_t
 }
 
 void es_dense_rows_one(const es_dense_rows_t *dense, const uint32_t *packed, int8_t *output) {
-    const es_channel_t *channel = dense->channels;
-    const es_channel_t *const last = channel + dense->rows;
     const uint8_t *weights = dense->weights;
-    for (; channel != last; channel++) {
-        const int32_t acc = es_dot(weights, packed, dense->groups, channel->bias);
-        *output++ = es_requantize(acc, channel, &dense->out);
-        weights += dense->groups * 4;
+    const size_t row_bytes = (size_t)dense->groups * 4;
+    uint32_t count;
+    for (uint32_t first = 0; first < dense->rows; first += count) {
+        const es_channel_t *const channels = dense->channels + first;
+        const uint8_t *rows[ES_DOT_ROWS];
+        int32_t acc[ES_DOT_ROWS];
+        count = dense->rows - first < ES_DOT_ROWS ? dense->rows - first : ES_DOT_ROWS;
+        for (uint32_t row = 0; row < ES_DOT_ROWS; row++) {
+            const uint32_t real = row < count ? row : 0; /* the first once more where none is left: dropped */
+            rows[row] = weights + real * row_bytes;
+            acc[row] = channels[real].bias;
+        }
+        es_dot_rows(acc, rows, packed, dense->groups);
+        for (uint32_t row = 0; row < count; row++) {
+            *output++ = es_requantize(acc[row], &channels[row], &dense->out);
+        }
+        weights += count * row_bytes;
     }
 }
 
