@@ -45,17 +45,34 @@ enum {
 };
 
 ES_INLINE uint32_t *es_tile_pack_columns(uint32_t *to, const int8_t *a, const int8_t *b, uint32_t groups) {
-    for (; groups != 0; groups--) {
-        __asm__ volatile("ldr r5, [%1], #4\n\t"
+    if (groups % 2 != 0) {
+        const uint32_t first = es_read_u32(a);
+        const uint32_t second = es_read_u32(b);
+        to[0] = es_sxtb16(first);
+        to[1] = es_sxtb16(second);
+        to[2] = es_sxtb16_ror8(first);
+        to[3] = es_sxtb16_ror8(second);
+        a += 4;
+        b += 4;
+        to += 4;
+    }
+    for (groups /= 2; groups != 0; groups--) {
+        __asm__ volatile("ldr r6, [%1], #4\n\t"
+                         "ldr r10, [%1], #4\n\t"
                          "ldr r7, [%2], #4\n\t"
-                         "sxtb16 r4, r5\n\t"
-                         "sxtb16 r6, r5, ror #8\n\t"
+                         "ldr r11, [%2], #4\n\t"
+                         "sxtb16 r4, r6\n\t"
                          "sxtb16 r5, r7\n\t"
+                         "sxtb16 r6, r6, ror #8\n\t"
                          "sxtb16 r7, r7, ror #8\n\t"
-                         "stm %0!, {r4, r5, r6, r7}"
+                         "sxtb16 r8, r10\n\t"
+                         "sxtb16 r9, r11\n\t"
+                         "sxtb16 r10, r10, ror #8\n\t"
+                         "sxtb16 r11, r11, ror #8\n\t"
+                         "stm %0!, {r4, r5, r6, r7, r8, r9, r10, r11}"
                          : "+r"(to), "+r"(a), "+r"(b)
                          :
-                         : "r4", "r5", "r6", "r7", "memory");
+                         : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "memory");
     }
     return to;
 }
