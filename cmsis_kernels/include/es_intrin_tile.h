@@ -6,41 +6,64 @@
  *
  *   ES_TILE_ROWS                        rows of a tile
  *   ES_TILE_PAIR_WORDS                  words of a group of two packed columns
- *   es_tile_pack_columns(to, a, b, groups)            packs two columns; returns the next place
- *   es_tile_pack_rows(to, channels, weights, groups)  packs rows with their channels; ES_TILE_ROWS of each
- *   es_tile_sum(acc, rows, columns, groups)           sums of two columns; returns the next two
- *   es_tile_make(rows, columns, groups, pairs, output, pitch)  outputs of `pairs` times two columns, `pitch` apart, by
- *                                       the short requantisation
- *   es_dot_pack(to, from, groups)       packs a column for es_dot_rows; returns the next place
+ *   es_tile_pack_columns(to, a, b, groups)  packs two columns; returns the next place
+ *   es_tile_pack_rows(to, channels, weights, walk)  packs ES_TILE_ROWS rows with their channels
+ *   es_tile_sum(acc, rows, columns, walk)  sums of two columns; returns the next two
+ *   es_tile_make(rows, columns, walk, places)  their outputs by the short requantisation
  *   ES_DOT_ROWS                         rows of es_dot_rows
  *   es_dot_rows(acc, rows, column, groups)  adds the products of rows of int8, at multiples of 4, with such a column
  *
- * Scratch: ES_TILE_GROUP_BYTES a group, of two columns or of a tile's rows, whose channels take ES_TILE_HEAD_BYTES;
- * ES_DOT_GROUP_BYTES a group for es_dot_rows.
+ * Scratch: ES_TILE_GROUP_BYTES a group of two columns; es_tile_rows_bytes for a tile's rows; ES_DOT_GROUP_BYTES a group for
+ * es_dot_rows.
  */
 #ifndef ES_INTRIN_TILE_H
 #define ES_INTRIN_TILE_H
 
 #include "es_requant.h"
+#include "es_size.h"
 
 enum {
     ES_TILE_GROUP_BYTES = 16,
-    ES_TILE_HEAD_BYTES = 64,
+    ES_TILE_TURN_GROUPS = 16, /* in a row without a test */
     ES_DOT_GROUP_BYTES = 8,
     ES_TILE_ROWS_MOST = 4 /* of any form */
 };
+
+/* Where the values of a column lie among the packed ones: in runs of groups. All fields are in groups but for `runs`. */
+typedef struct {
+    uint32_t runs;
+    uint32_t run_groups;
+    uint32_t run_step;  /* from run to run */
+    uint32_t pair_step; /* from two columns to the next two */
+} es_tile_walk_t;
+
+/* Outputs of `pairs` times two columns. */
+typedef struct {
+    uint32_t pairs;
+    int8_t *output;
+    uint32_t second; /* from the first column's outputs to the second's; 0 drops the second's */
+    uint32_t step;   /* from two columns' to the next two's */
+} es_tile_places_t;
+
+ES_INLINE uint32_t es_tile_rows_bytes(const es_tile_walk_t *walk) {
+    const uint32_t turns = walk->run_groups / ES_TILE_TURN_GROUPS + 1;
+    const uint32_t run_bytes = es_size_add(es_size_mul(walk->run_groups, 16), es_size_mul(turns, 8));
+    return es_size_add(es_size_mul(walk->runs, run_bytes), 72);
+}
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
 
 /* Two rows by two columns. A group is the words (0, 2) of the first and of the second and then both words (1, 3), as
  * SXTB16 takes them from four bytes. LDM loads a group of each operand and eight SMLAD form its 16 products: four sums,
- * eight operands and two pointers are all registers that there are, so the pointers' ends lie on the stack.
- * Packed rows are both biases, the groups, then multiplier, rounding and shift of each row.
+ * eight operands and two pointers are all registers that there are. So nothing counts: packed rows are a program of turns
+ * of up to ES_TILE_TURN_GROUPS groups. A turn is how many bytes to move on in the columns, how many bytes of code to jump
+ * over, and its groups. Before the first are both biases, behind the last multiplier, rounding and shift of each row.
  */
 enum {
     ES_TILE_ROWS = 2,
     ES_TILE_PAIR_WORDS = 4,
     ES_TILE_GROUP_CODE_BYTES = 40,
+    ES_TILE_END_CODE_BYTES = ES_TILE_TURN_GROUPS * ES_TILE_GROUP_CODE_BYTES + 4,
     ES_DOT_ROWS = 1
 };
 
@@ -77,16 +100,31 @@ ES_INLINE uint32_t *es_tile_pack_columns(uint32_t *to, const int8_t *a, const in
     return to;
 }
 
-ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, const uint8_t *weights, uint32_t groups) {
+ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, const uint8_t *weights,
+                                 const es_tile_walk_t *walk) {
     const int8_t *const rows = (const int8_t *)weights;
-    to[0] = (uint32_t)channels[0].bias;
-    to[1] = (uint32_t)channels[1].bias;
-    to = es_tile_pack_columns(to + 2, rows, rows + 4 * groups, groups);
+    const uint32_t row_bytes = walk->runs * walk->run_groups * 4;
+    uint32_t move = 0, at = 0;
+    *to++ = (uint32_t)channels[0].bias;
+    *to++ = (uint32_t)channels[1].bias;
+    for (uint32_t run = 0; run < walk->runs; run++) {
+        for (uint32_t left = walk->run_groups; left != 0;) {
+            const uint32_t groups = left < ES_TILE_TURN_GROUPS ? left : ES_TILE_TURN_GROUPS;
+            *to++ = move * ES_TILE_GROUP_BYTES;
+            *to++ = (ES_TILE_TURN_GROUPS - groups) * ES_TILE_GROUP_CODE_BYTES;
+            to = es_tile_pack_columns(to, rows + at, rows + row_bytes + at, groups);
+            at += groups * 4;
+            left -= groups;
+            move = 0;
+        }
+        move = walk->run_step - walk->run_groups;
+    }
+    *to++ = (walk->pair_step - (walk->runs - 1) * walk->run_step - walk->run_groups) * ES_TILE_GROUP_BYTES;
+    *to++ = ES_TILE_END_CODE_BYTES;
     for (uint32_t row = 0; row < 2; row++) {
-        to[0] = (uint32_t)channels[row].multiplier;
-        to[1] = (uint32_t)channels[row].rounding;
-        to[2] = (uint32_t)channels[row].shift;
-        to += 3;
+        *to++ = (uint32_t)channels[row].multiplier;
+        *to++ = (uint32_t)channels[row].rounding;
+        *to++ = (uint32_t)channels[row].shift;
     }
 }
 
@@ -102,23 +140,28 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
     "smlad %[acc2], r7, r10, %[acc2]\n\t" \
     "smlad %[acc3], r7, r11, %[acc3]\n\t"
 
-/* Sums from the biases on. Four groups a turn; the first turn jumps over those that are not there (PC is read 4 bytes
- * ahead).
+#define ES_TILE_FOUR_GROUPS ES_TILE_GROUP ES_TILE_GROUP ES_TILE_GROUP ES_TILE_GROUP
+
+/* Runs the program of a tile's rows: PC is read 4 bytes ahead of the jump, so that a jump over nothing meets the first
+ * group, and what ES_TILE_END_CODE_BYTES jumps over includes the branch back.
  */
-#define ES_TILE_SUM                               \
-    "ldr %[w], %[rows]\n\t"                       \
-    "ldr r4, %[skipped]\n\t"                      \
-    "ldrd %[acc0], %[acc2], [%[w]], #8\n\t"       \
-    "mov %[acc1], %[acc0]\n\t"                    \
-    "mov %[acc3], %[acc2]\n\t"                    \
-    ".balign 4\n\t"                               \
-    "add pc, r4\n\t"                              \
-    "nop\n"                                       \
-    "1:\n\t"                                      \
-    ES_TILE_GROUP ES_TILE_GROUP ES_TILE_GROUP ES_TILE_GROUP \
-    "ldr r4, %[end]\n\t"                          \
-    "cmp %[w], r4\n\t"                            \
-    "bne 1b\n\t"
+#define ES_TILE_SUM                         \
+    "ldr %[w], %[rows]\n\t"                 \
+    "ldrd %[acc0], %[acc2], [%[w]], #8\n\t" \
+    "mov %[acc1], %[acc0]\n\t"              \
+    "mov %[acc3], %[acc2]\n"                \
+    "1:\n\t"                                \
+    "ldrd r4, r5, [%[w]], #8\n\t"           \
+    "add %[a], r4\n\t"                      \
+    ".balign 4\n\t"                         \
+    "add pc, r5\n\t"                        \
+    "nop\n\t"                               \
+    ES_TILE_FOUR_GROUPS                     \
+    ES_TILE_FOUR_GROUPS                     \
+    ES_TILE_FOUR_GROUPS                     \
+    ES_TILE_FOUR_GROUPS                     \
+    "b 1b\n\t"                              \
+    ".balign 4\n\t"
 
 /* A sum of the row of multiplier m, rounding and shift to its output. The shift left keeps the sign, see es_requant.h. */
 #define ES_TILE_PUT(acc, m, rounding, shift, place)          \
@@ -127,48 +170,48 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
     "add %[w], %[w], %[" acc "], asr #31\n\t"                \
     "asr %[w], %[w], " shift "\n\t"                          \
     "ssat %[w], #8, %[w]\n\t"                                \
-    "strb %[w], [r11, #" place "]\n\t"
+    "strb %[w], [" place "]\n\t"
 
 ES_INLINE const uint32_t *es_tile_sum(int32_t acc[2][2], const uint32_t *rows, const uint32_t *columns,
-                                      uint32_t groups) {
-    const uint32_t *const end = rows + 2 + 4 * (size_t)groups;
-    const uint32_t skipped = (-groups & 3U) * ES_TILE_GROUP_CODE_BYTES;
+                                      const es_tile_walk_t *walk) {
     const uint32_t *w;
+    (void)walk;
     __asm__ volatile(ES_TILE_SUM
                      : [w] "=&r"(w), [a] "+r"(columns), [acc0] "=&r"(acc[0][0]), [acc1] "=&r"(acc[0][1]),
                        [acc2] "=&r"(acc[1][0]), [acc3] "=&r"(acc[1][1])
-                     : [rows] "m"(rows), [end] "m"(end), [skipped] "m"(skipped)
+                     : [rows] "m"(rows)
                      : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory");
     return columns;
 }
 
-ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, uint32_t groups, uint32_t pairs,
-                            int8_t *output, uint32_t pitch) {
-    const uint32_t *const end = rows + 2 + 4 * (size_t)groups;
-    const uint32_t *const last = columns + (size_t)pairs * groups * ES_TILE_PAIR_WORDS;
-    const uint32_t skipped = (-groups & 3U) * ES_TILE_GROUP_CODE_BYTES;
+ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const es_tile_walk_t *walk,
+                            const es_tile_places_t *places) {
+    const uint32_t *const end = columns + (size_t)places->pairs * walk->pair_step * ES_TILE_PAIR_WORDS;
+    const uint32_t second = places->second, step = places->step;
+    int8_t *output = places->output;
     const uint32_t *w;
     int32_t acc0, acc1, acc2, acc3;
-    if (pairs == 0) {
+    if (places->pairs == 0) {
         return;
     }
     __asm__ volatile("2:\n\t" ES_TILE_SUM
                      "ldm %[w], {r4, r5, r6, r7, r8, r9}\n\t"
                      "ldr r11, %[output]\n\t"
-                     "ldr r10, %[pitch]\n\t"
-                     ES_TILE_PUT("acc0", "r4", "r5", "r6", "0")
-                     ES_TILE_PUT("acc2", "r7", "r8", "r9", "1")
-                     "add r11, r10\n\t"
-                     ES_TILE_PUT("acc1", "r4", "r5", "r6", "0")
-                     ES_TILE_PUT("acc3", "r7", "r8", "r9", "1")
-                     "ldr r4, %[last]\n\t"
+                     "ldr r10, %[second]\n\t"
+                     "add r10, r11\n\t"
+                     ES_TILE_PUT("acc1", "r4", "r5", "r6", "r10")
+                     ES_TILE_PUT("acc3", "r7", "r8", "r9", "r10, #1")
+                     "ldr r10, %[step]\n\t"
+                     ES_TILE_PUT("acc0", "r4", "r5", "r6", "r11")
+                     ES_TILE_PUT("acc2", "r7", "r8", "r9", "r11, #1")
+                     "ldr r4, %[end]\n\t"
                      "add r11, r10\n\t"
                      "cmp %[a], r4\n\t"
                      "str r11, %[output]\n\t"
                      "bne 2b"
                      : [w] "=&r"(w), [a] "+r"(columns), [acc0] "=&r"(acc0), [acc1] "=&r"(acc1), [acc2] "=&r"(acc2),
                        [acc3] "=&r"(acc3), [output] "+m"(output)
-                     : [rows] "m"(rows), [end] "m"(end), [skipped] "m"(skipped), [last] "m"(last), [pitch] "m"(pitch)
+                     : [rows] "m"(rows), [end] "m"(end), [second] "m"(second), [step] "m"(step)
                      : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory");
 }
 
@@ -243,7 +286,9 @@ ES_INLINE uint32_t *es_tile_pack_columns(uint32_t *to, const int8_t *a, const in
     return to;
 }
 
-ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, const uint8_t *weights, uint32_t groups) {
+ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, const uint8_t *weights,
+                                 const es_tile_walk_t *walk) {
+    const uint32_t groups = walk->runs * walk->run_groups;
     const size_t row_bytes = (size_t)groups * 4;
     for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
         to[row] = (uint32_t)channels[row].bias;
@@ -251,7 +296,8 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
         to[8 + row] = (uint32_t)channels[row].rounding;
         to[12 + row] = (uint32_t)channels[row].shift;
     }
-    for (to += 16; groups != 0; groups--) {
+    to += 16;
+    for (uint32_t left = groups; left != 0; left--) {
         to[0] = es_load_u32(weights);
         to[1] = es_load_u32(weights + row_bytes);
         to[2] = es_load_u32(weights + 2 * row_bytes);
@@ -320,32 +366,38 @@ ES_INLINE void es_tile_add(int32_t acc[4][2], const int8_t *w, const int8_t *a, 
 #endif
 
 ES_INLINE const uint32_t *es_tile_sum(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
-                                      uint32_t groups) {
-    const uint32_t *const end = columns + (size_t)groups * ES_TILE_PAIR_WORDS;
+                                      const es_tile_walk_t *walk) {
+    const int8_t *w = (const int8_t *)(rows + 16);
+    const int8_t *a = (const int8_t *)columns;
     acc[0][0] = acc[0][1] = (int32_t)rows[0];
     acc[1][0] = acc[1][1] = (int32_t)rows[1];
     acc[2][0] = acc[2][1] = (int32_t)rows[2];
     acc[3][0] = acc[3][1] = (int32_t)rows[3];
-    es_tile_add(acc, (const int8_t *)(rows + 16), (const int8_t *)columns, (const int8_t *)end);
-    return end;
+    for (uint32_t left = walk->runs; left != 0; left--) {
+        es_tile_add(acc, w, a, a + walk->run_groups * 8);
+        w += walk->run_groups * 16;
+        a += walk->run_step * 8;
+    }
+    return columns + (size_t)walk->pair_step * ES_TILE_PAIR_WORDS;
 }
 
-ES_INLINE void es_tile_put(const uint32_t *row, const int32_t acc[2], int8_t *output, uint32_t pitch) {
+ES_INLINE void es_tile_put(const uint32_t *row, const int32_t acc[2], int8_t *output, uint32_t second) {
     const es_scale_t scale = {(int32_t)row[4], (int32_t)row[8], row[12]};
+    output[second] = (int8_t)es_requantize_short(acc[1], &scale);
     output[0] = (int8_t)es_requantize_short(acc[0], &scale);
-    output[pitch] = (int8_t)es_requantize_short(acc[1], &scale);
 }
 
-ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, uint32_t groups, uint32_t pairs,
-                            int8_t *output, uint32_t pitch) {
-    for (; pairs != 0; pairs--) {
+ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const es_tile_walk_t *walk,
+                            const es_tile_places_t *places) {
+    int8_t *output = places->output;
+    for (uint32_t left = places->pairs; left != 0; left--) {
         int32_t acc[ES_TILE_ROWS][2];
-        columns = es_tile_sum(acc, rows, columns, groups);
-        es_tile_put(rows, acc[0], output, pitch);
-        es_tile_put(rows + 1, acc[1], output + 1, pitch);
-        es_tile_put(rows + 2, acc[2], output + 2, pitch);
-        es_tile_put(rows + 3, acc[3], output + 3, pitch);
-        output += 2 * pitch;
+        columns = es_tile_sum(acc, rows, columns, walk);
+        es_tile_put(rows, acc[0], output, places->second);
+        es_tile_put(rows + 1, acc[1], output + 1, places->second);
+        es_tile_put(rows + 2, acc[2], output + 2, places->second);
+        es_tile_put(rows + 3, acc[3], output + 3, places->second);
+        output += places->step;
     }
 }
 

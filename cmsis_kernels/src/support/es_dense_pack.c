@@ -2,26 +2,32 @@
 #include "es_intrin_tile.h"
 #include "es_size.h"
 
-/* Columns that at least share unpacked weights: fewer are cheaper one by one. */
-enum {
-    BAND_LEAST = 4
-};
-
-uint32_t es_dense_band(uint32_t rows, uint32_t columns, uint32_t band) {
-    const uint32_t most = columns < band ? columns : band;
-    if (most < BAND_LEAST || rows < ES_TILE_ROWS_MOST) {
-        return 1;
+uint32_t es_dense_share(uint32_t columns, uint32_t most) {
+    if (columns <= most || most == 0) {
+        return columns;
     }
     const uint32_t bands = (columns - 1) / most + 1;
     return (columns - 1) / bands + 1;
 }
 
-uint32_t es_dense_scratch_bytes(uint32_t groups, uint32_t band) {
-    const uint32_t pairs = band / 2 + band % 2;
-    if (band == 1) {
-        return es_size_mul(groups, ES_DOT_GROUP_BYTES);
-    }
-    return es_size_add(es_size_mul(es_size_mul(groups, es_size_add(pairs, 1)), ES_TILE_GROUP_BYTES), ES_TILE_HEAD_BYTES);
+bool es_dense_pays(uint32_t rows, uint32_t columns) { return rows >= ES_TILE_ROWS_MOST && columns >= 4; }
+
+es_dense_band_t es_dense_band_of(uint32_t groups, uint32_t columns) {
+    const es_dense_band_t band = {{1, groups, groups, groups}, 1, columns, 1, 0, 0};
+    return band;
+}
+
+uint32_t es_dense_scratch_bytes(uint32_t groups, uint32_t columns) {
+    const es_dense_band_t band = es_dense_band_of(groups, columns);
+    const uint32_t pair_bytes = es_size_mul(groups, ES_TILE_GROUP_BYTES);
+    return es_size_add(es_size_mul(columns / 2 + columns % 2, pair_bytes), es_tile_rows_bytes(&band.walk));
+}
+
+uint32_t es_dense_vectors_bytes(uint32_t rows, uint32_t count, uint32_t vectors, uint32_t most) {
+    const uint32_t columns = es_dense_share(vectors, most);
+    const uint32_t groups = es_size_round4(count) / 4;
+    return es_dense_pays(rows, columns) ? es_dense_scratch_bytes(groups, columns)
+                                        : es_size_mul(groups, ES_DOT_GROUP_BYTES);
 }
 
 /* The last columns of a row that is no multiple of 4, and zeros. */

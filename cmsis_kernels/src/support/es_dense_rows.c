@@ -5,21 +5,22 @@
 /* Sums wrap in two's complement, as the reference's do; where channel.exact is 0 the last one is known not to. */
 
 /* Where all rows of a tile take the short requantisation; a function of its own, for the registers. */
-ES_APART void make_short(const uint32_t *rows, const uint32_t *packed, uint32_t groups, uint32_t pairs, int8_t *output,
-                         uint32_t pitch) {
-    es_tile_make(rows, packed, groups, pairs, output, pitch);
+ES_APART void make_short(const uint32_t *rows, const uint32_t *packed, const es_tile_walk_t *walk,
+                         const es_tile_places_t *places) {
+    es_tile_make(rows, packed, walk, places);
 }
 
-ES_RARE void make_any(const es_dense_rows_t *dense, const uint32_t *rows, const es_channel_t *channels,
-                      const uint32_t *packed, uint32_t pairs, int8_t *output, uint32_t pitch) {
-    for (; pairs != 0; pairs--) {
+ES_RARE void make_any(const uint32_t *rows, const uint32_t *packed, const es_tile_walk_t *walk,
+                      const es_tile_places_t *places, const es_channel_t *channels, const es_output_t *out) {
+    int8_t *output = places->output;
+    for (uint32_t left = places->pairs; left != 0; left--) {
         int32_t acc[ES_TILE_ROWS][2];
-        packed = es_tile_sum(acc, rows, packed, dense->groups);
+        packed = es_tile_sum(acc, rows, packed, walk);
         for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
-            output[row] = es_requantize_any(acc[row][0], &channels[row], &dense->out);
-            output[row + pitch] = es_requantize_any(acc[row][1], &channels[row], &dense->out);
+            output[row + places->second] = es_requantize_any(acc[row][1], &channels[row], out);
+            output[row] = es_requantize_any(acc[row][0], &channels[row], out);
         }
-        output += 2 * pitch;
+        output += places->step;
     }
 }
 
@@ -32,23 +33,34 @@ static bool all_short(const es_channel_t *channels, const es_output_t *out) {
     return is_short;
 }
 
-void es_dense_rows_band(const es_dense_rows_t *dense, uint32_t *packed, uint32_t columns, int8_t *output) {
-    const uint32_t groups = dense->groups;
-    const uint32_t pitch = dense->rows;
-    const uint32_t pairs = columns / 2;
-    const uint32_t *const last = packed + (size_t)pairs * groups * ES_TILE_PAIR_WORDS;
-    uint32_t *const rows = packed + (size_t)(pairs + columns % 2) * groups * ES_TILE_PAIR_WORDS;
-    int8_t *const last_output = output + (size_t)(columns - 1) * pitch;
+/* One line of a band: its pairs, then the column that is left over. */
+static void make_line(const es_dense_rows_t *dense, const es_dense_band_t *band, const uint32_t *packed,
+                      const uint32_t *rows, const es_channel_t *channels, int8_t *output) {
+    const uint32_t pairs = band->columns / 2;
+    const uint32_t step = (band->second == 1 ? 2 : 1) * dense->rows;
+    const es_tile_places_t places[2] = {{pairs, output, band->second * dense->rows, step},
+                                        {band->columns % 2, output + pairs * step, 0, 0}};
+    const bool is_short = all_short(channels, &dense->out);
+    for (uint32_t i = 0; i < 2; i++) {
+        if (is_short) {
+            make_short(rows, packed, &band->walk, &places[i]);
+        } else {
+            make_any(rows, packed, &band->walk, &places[i], channels, &dense->out);
+        }
+        packed += (size_t)pairs * band->walk.pair_step * ES_TILE_PAIR_WORDS;
+    }
+}
+
+void es_dense_rows_band(const es_dense_rows_t *dense, const es_dense_band_t *band, const uint32_t *packed,
+                        uint32_t *rows, int8_t *output) {
+    const size_t line_words = (size_t)band->line_groups * ES_TILE_PAIR_WORDS;
+    const size_t line_outputs = (size_t)band->pitch * dense->rows;
     for (uint32_t next = 0; next < dense->rows; next += ES_TILE_ROWS) {
         const uint32_t first = next + ES_TILE_ROWS <= dense->rows ? next : dense->rows - ES_TILE_ROWS;
         const es_channel_t *const channels = dense->channels + first;
-        es_tile_pack_rows(rows, channels, dense->weights + (size_t)first * groups * 4, groups);
-        if (all_short(channels, &dense->out)) {
-            make_short(rows, packed, groups, pairs, output + first, pitch);
-            make_short(rows, last, groups, columns % 2, last_output + first, 0);
-        } else {
-            make_any(dense, rows, channels, packed, pairs, output + first, pitch);
-            make_any(dense, rows, channels, last, columns % 2, last_output + first, 0);
+        es_tile_pack_rows(rows, channels, dense->weights + (size_t)first * dense->groups * 4, &band->walk);
+        for (uint32_t line = 0; line < band->lines; line++) {
+            make_line(dense, band, packed + line * line_words, rows, channels, output + line * line_outputs + first);
         }
     }
 }
@@ -76,25 +88,27 @@ void es_dense_rows_one(const es_dense_rows_t *dense, const uint32_t *packed, int
 }
 
 void es_dense_rows_vectors(const es_dense_rows_t *dense, const int8_t *input, uint32_t count, uint32_t vectors,
-                           uint32_t band, int8_t *output, uint32_t *packed) {
-    if (band == 1) {
+                           uint32_t most, int8_t *output, uint32_t *scratch) {
+    const uint32_t share = es_dense_share(vectors, most);
+    if (!es_dense_pays(dense->rows, share)) {
         for (; vectors != 0; vectors--) {
-            es_dense_pack_one(packed, input, count);
-            es_dense_rows_one(dense, packed, output);
+            es_dense_pack_one(scratch, input, count);
+            es_dense_rows_one(dense, scratch, output);
             input += count;
             output += dense->rows;
         }
     }
     while (vectors != 0) {
-        const uint32_t columns = vectors < band ? vectors : band;
-        uint32_t *to = packed;
+        const uint32_t columns = vectors < share ? vectors : share;
+        const es_dense_band_t band = es_dense_band_of(dense->groups, columns);
+        uint32_t *to = scratch;
         for (uint32_t left = columns; left != 0;) {
             const uint32_t taken = left == 1 ? 1 : 2;
             to = es_dense_pack_pair(to, input, input + (taken - 1) * count, count);
             input += taken * count;
             left -= taken;
         }
-        es_dense_rows_band(dense, packed, columns, output);
+        es_dense_rows_band(dense, &band, scratch, to, output);
         output += columns * dense->rows;
         vectors -= columns;
     }
