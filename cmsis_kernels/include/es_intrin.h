@@ -178,12 +178,20 @@ ES_INLINE uint32_t es_uqsub8(uint32_t a, uint32_t b) {
     return result;
 }
 
-/* |a * b| <= 2^62, so the first sum stays inside 64 bits. */
+/* |a * b| <= 2^62, so the product does not overflow. */
 ES_INLINE int32_t es_smmlar(int32_t a, int32_t b, int32_t sum) {
-    return (int32_t)((uint32_t)(((int64_t)a * b + 0x80000000LL) >> 32) + (uint32_t)sum);
+    return (int32_t)(((uint64_t)((int64_t)a * b) + ((uint64_t)(uint32_t)sum << 32 | 0x80000000U)) >> 32);
 }
 
+#if defined(__ARM_FEATURE_SAT) && defined(__thumb2__)
+ES_INLINE int32_t es_ssat8(int32_t a) {
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(a));
+    return result;
+}
+#else
 ES_INLINE int32_t es_ssat8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
+#endif
 
 /* A product of two int16 is at most 2^30 in size. */
 ES_INLINE int32_t es_mac(int32_t a, int32_t b, int32_t sum) { return (int32_t)((uint32_t)sum + (uint32_t)(a * b)); }
