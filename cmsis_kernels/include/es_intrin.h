@@ -178,9 +178,10 @@ ES_INLINE uint32_t es_uqsub8(uint32_t a, uint32_t b) {
     return result;
 }
 
-/* |a * b| <= 2^62, so the first sum stays inside 64 bits. */
+/* One SMLAL where there is no SMMLAR: `sum` is the upper word from the start. */
 ES_INLINE int32_t es_smmlar(int32_t a, int32_t b, int32_t sum) {
-    return (int32_t)((uint32_t)(((int64_t)a * b + 0x80000000LL) >> 32) + (uint32_t)sum);
+    const uint64_t start = (uint64_t)(uint32_t)sum << 32 | 0x80000000U;
+    return (int32_t)(uint32_t)((start + (uint64_t)((int64_t)a * b)) >> 32);
 }
 
 ES_INLINE int32_t es_ssat8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
