@@ -184,7 +184,15 @@ ES_INLINE int32_t es_smmlar(int32_t a, int32_t b, int32_t sum) {
     return (int32_t)(uint32_t)((start + (uint64_t)((int64_t)a * b)) >> 32);
 }
 
+#if defined(__ARM_FEATURE_SAT)
+ES_INLINE int32_t es_ssat8(int32_t a) {
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(a));
+    return result;
+}
+#else
 ES_INLINE int32_t es_ssat8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
+#endif
 
 /* A product of two int16 is at most 2^30 in size. */
 ES_INLINE int32_t es_mac(int32_t a, int32_t b, int32_t sum) { return (int32_t)((uint32_t)sum + (uint32_t)(a * b)); }

@@ -1,5 +1,4 @@
 #include "es_depthwise_strip.h"
-#include "es_intrin_depthwise.h"
 #include "es_kernels.h"
 #include "es_size.h"
 
@@ -103,24 +102,32 @@ static uint32_t keep_rows(const es_depthwise_plan_t *plan, int16_t *rows_at) {
     return kept;
 }
 
-/* All strips of one image. */
-static void make_image(es_depthwise_strip_t strip, const int8_t *image, int8_t *output, int16_t *rows_at) {
-    const es_depthwise_plan_t *const plan = strip.plan;
+/* All strips of one image, or the only one, whose inside is `whole`. */
+static void make_image(es_depthwise_strip_t *strip, const es_depthwise_block_t *whole, const int8_t *image,
+                       int8_t *output) {
+    const es_depthwise_plan_t *const plan = strip->plan;
     const es_conv_params_t *const p = &plan->params;
+    if (strip->rows == (uint32_t)p->out_h) {
+        es_depthwise_widen_block(plan, whole, image);
+        es_depthwise_make_strip(strip, output);
+        return;
+    }
+    const uint32_t full = strip->rows;
     int32_t top = -p->pad_top;
     uint32_t kept = 0;
     for (uint32_t left = (uint32_t)p->out_h; left != 0;) {
-        strip.rows = left < plan->strip ? left : plan->strip;
-        const uint32_t in_rows = (strip.rows - 1) * (uint32_t)p->stride_h + plan->height;
-        if (kept < in_rows) {
-            es_depthwise_widen_rows(plan, image, top + (int32_t)kept, in_rows - kept, rows_at + kept * plan->pitch);
-        }
-        es_depthwise_make_strip(&strip, output);
-        top += (int32_t)strip.rows * p->stride_h;
-        output += strip.rows * (uint32_t)(p->out_w * p->out_c);
-        left -= strip.rows;
-        kept = left == 0 ? 0 : keep_rows(plan, rows_at);
+        strip->rows = left < full ? left : full;
+        const uint32_t in_rows = (strip->rows - 1) * (uint32_t)p->stride_h + plan->height;
+        const es_depthwise_block_t block =
+            es_depthwise_block(plan, top + (int32_t)kept, in_rows - kept, strip->rows_at + kept * plan->pitch);
+        es_depthwise_widen_block(plan, &block, image);
+        es_depthwise_make_strip(strip, output);
+        top += (int32_t)strip->rows * p->stride_h;
+        output += strip->rows * (uint32_t)(p->out_w * p->out_c);
+        left -= strip->rows;
+        kept = left == 0 ? 0 : keep_rows(plan, strip->rows_at);
     }
+    strip->rows = full;
 }
 
 /* Widens the filters of `count` channels; true where they are for es_three_t. */
@@ -128,8 +135,7 @@ static bool widen_filters(const es_depthwise_plan_t *plan, const int8_t *weights
                           uint32_t first, uint32_t count, void *filters) {
     bool three = plan->three;
     for (uint32_t i = 0; i < count && three; i++) {
-        const es_scale_t scale = es_scale_of(&channels[first + i]);
-        three = scale.shift <= 31;
+        three = es_scale_of(&channels[first + i]).shift <= 31;
     }
     if (three) {
         es_depthwise_widen_threes(plan, weights, first, count, filters);
@@ -140,7 +146,21 @@ static bool widen_filters(const es_depthwise_plan_t *plan, const int8_t *weights
     return false;
 }
 
-/* es_three_t saturates to int8 only. */
+/* What es_three_fn_t needs to know of all strips. */
+static es_three_t three_of(const es_depthwise_plan_t *plan, const int16_t *rows_at) {
+    const es_conv_params_t *const p = &plan->params;
+    const es_three_t three = {
+        .skip_bytes = 2 * plan->pitch * (uint32_t)p->stride_h - (uint32_t)p->out_w / 2 * 4 * (uint32_t)p->stride_w,
+        .left = ((uint32_t)p->out_w - 2) << 8,
+        .out_c = (uint32_t)p->out_c,
+        .middle = rows_at + plan->pitch,
+        .pitch_bytes = 2 * plan->pitch,
+        .stride_w = (uint32_t)p->stride_w,
+    };
+    return three;
+}
+
+/* es_three_fn_t saturates to int8 only. */
 static void clamp_all(int8_t *output, uint32_t count, const es_output_t *out) {
     for (; count != 0; count--) {
         *output = (int8_t)es_clamp(*output, out->min, out->max);
@@ -154,21 +174,24 @@ void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t 
     const es_conv_params_t *const p = &plan.params;
     const es_output_t out = es_output(p->out_zero_point, p->act_min, p->act_max);
     const uint32_t count = plan.lanes * plan.multiplier;
+    const uint32_t in_bytes = (uint32_t)(p->in_h * p->in_w * p->in_c);
+    const uint32_t out_bytes = (uint32_t)(p->out_h * p->out_w * p->out_c);
     uint32_t *const filters = scratch;
     int16_t *const rows_at = (int16_t *)(void *)(filters + count * plan.filter);
     es_depthwise_fill(rows_at, ((uint32_t)p->in_zero_point & 0xffffU) * 0x10001U, plan.in_rows * plan.pitch / 2);
+    const es_depthwise_block_t whole = es_depthwise_block(&plan, -p->pad_top, plan.in_rows, rows_at);
+    es_three_fn_t *const make = plan.three ? es_three_find(2 * plan.pitch, (uint32_t)p->stride_w) : NULL;
+    es_depthwise_strip_t strip = {&plan, &out, rows_at, filters, channels, plan.strip, NULL, three_of(&plan, rows_at)};
+    const int8_t *image = input;
     for (uint32_t first = 0; first < (uint32_t)p->out_c; first += count) {
-        const int8_t *image = input + first / plan.multiplier;
-        int8_t *to = output + first;
-        es_depthwise_strip_t strip = {&plan, &out, rows_at, filters, channels + first, 0, false};
-        strip.three = widen_filters(&plan, (const int8_t *)weights, channels, first, count, filters);
-        for (int32_t batch = 0; batch < p->batches; batch++) {
-            make_image(strip, image, to, rows_at);
-            image += p->in_h * p->in_w * p->in_c;
-            to += p->out_h * p->out_w * p->out_c;
+        strip.make = widen_filters(&plan, (const int8_t *)weights, channels, first, count, filters) ? make : NULL;
+        for (uint32_t batch = 0; batch < (uint32_t)p->batches; batch++) {
+            make_image(&strip, &whole, image + batch * in_bytes, output + first + batch * out_bytes);
         }
+        image += plan.lanes;
+        strip.channels += count;
     }
     if (plan.three && out.short_limit == 0) {
-        clamp_all(output, (uint32_t)(p->batches * p->out_h * p->out_w * p->out_c), &out);
+        clamp_all(output, (uint32_t)p->batches * out_bytes, &out);
     }
 }

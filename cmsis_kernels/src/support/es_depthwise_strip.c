@@ -1,5 +1,4 @@
 #include "es_depthwise_strip.h"
-#include "es_intrin_depthwise.h"
 
 /* One output channel of a strip. */
 typedef struct {
@@ -84,35 +83,25 @@ static void make_anys(const es_depthwise_strip_t *strip, int8_t *output) {
 
 static void make_threes(const es_depthwise_strip_t *strip, int8_t *output) {
     const es_depthwise_plan_t *const plan = strip->plan;
-    const es_conv_params_t *const p = &plan->params;
-    const uint32_t step = (uint32_t)p->stride_h * plan->pitch;
-    const uint32_t pairs = (uint32_t)p->out_w / 2;
-    es_three_t three = {
-        .skip_bytes = 2 * step - pairs * 4 * (uint32_t)p->stride_w,
-        .end = strip->rows_at + plan->pitch + strip->rows * step,
-        .left = ((uint32_t)p->out_w - 2) << 8,
-        .out_c = (uint32_t)p->out_c,
-        .middle = strip->rows_at + plan->pitch,
-        .pitch_bytes = 2 * plan->pitch,
-        .stride_w = (uint32_t)p->stride_w,
-    };
-    es_three_fn_t *const make = es_three_find(three.pitch_bytes, three.stride_w);
+    const uint32_t lane = plan->lane, words = plan->filter, multiplier = plan->multiplier;
     const uint32_t *filter = strip->filters;
     const es_channel_t *channel = strip->channels;
-    for (uint32_t lane = 0; lane < plan->lanes; lane++) {
-        for (uint32_t i = 0; i < plan->multiplier; i++) {
-            make(&three, filter, channel, output);
-            filter += plan->filter;
+    es_three_t three = strip->three;
+    three.end = three.middle + strip->rows * (uint32_t)plan->params.stride_h * plan->pitch;
+    for (uint32_t left = plan->lanes; left != 0; left--) {
+        for (uint32_t i = multiplier; i != 0; i--) {
+            strip->make(&three, filter, channel, output);
+            filter += words;
             channel++;
             output++;
         }
-        three.middle += plan->lane;
-        three.end += plan->lane;
+        three.middle += lane;
+        three.end += lane;
     }
 }
 
 void es_depthwise_make_strip(const es_depthwise_strip_t *strip, int8_t *output) {
-    if (strip->three) {
+    if (strip->make != NULL) {
         make_threes(strip, output);
     } else {
         make_anys(strip, output);

@@ -10,6 +10,7 @@
 #ifndef ES_DEPTHWISE_STRIP_H
 #define ES_DEPTHWISE_STRIP_H
 
+#include "es_intrin_depthwise.h"
 #include "es_requant.h"
 
 typedef struct {
@@ -31,12 +32,20 @@ typedef struct {
 typedef struct {
     const es_depthwise_plan_t *plan;
     const es_output_t *out;
-    const int16_t *rows_at;
+    int16_t *rows_at;
     const uint32_t *filters;
     const es_channel_t *channels; /* of the first output channel */
     uint32_t rows;
-    bool three; /* the filters are widened so, as the requantisation of all channels is short */
+    es_three_fn_t *make; /* what es_three_find found where the filters are for it: all channels are short; else null */
+    es_three_t three;    /* of the first channel, but for `end` */
 } es_depthwise_strip_t;
+
+/* Input rows that are inside the image, and where they are widened to. */
+typedef struct {
+    uint32_t from; /* of the image's bytes */
+    int16_t *to;
+    uint32_t rows, columns;
+} es_depthwise_block_t;
 
 /* Fills `words` words. */
 void es_depthwise_fill(void *to, uint32_t word, uint32_t words);
@@ -51,11 +60,13 @@ void es_depthwise_widen_filters(const es_depthwise_plan_t *plan, const int8_t *w
 void es_depthwise_widen_threes(const es_depthwise_plan_t *plan, const int8_t *weights, uint32_t first, uint32_t count,
                                uint32_t *to);
 
-/* Widens `count` input rows from row y on, of `lanes` channels, the first of which `image` points at. Columns outside are
- * zero points from the start; rows outside as well, and stay so where there is but one strip.
+/* The part inside of `count` input rows from row y on. Columns outside are zero points from the start; rows outside as
+ * well, and stay so where there is but one strip, else they are filled here.
  */
-void es_depthwise_widen_rows(const es_depthwise_plan_t *plan, const int8_t *image, int32_t y, uint32_t count,
-                             int16_t *to);
+es_depthwise_block_t es_depthwise_block(const es_depthwise_plan_t *plan, int32_t y, uint32_t count, int16_t *to);
+
+/* Widens it for `lanes` channels, the first of which `image` points at. */
+void es_depthwise_widen_block(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *image);
 
 /* Makes a strip of all output channels of `lanes` input channels; `output` points at its first value. */
 void es_depthwise_make_strip(const es_depthwise_strip_t *strip, int8_t *output);
