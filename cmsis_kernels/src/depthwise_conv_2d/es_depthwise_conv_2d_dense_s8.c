@@ -2,9 +2,7 @@
 #include "es_kernels.h"
 #include "es_size.h"
 
-/* A strip is as many output rows as have their widened input in STRIP_BYTES, at least one. Input rows that two strips
- * need are widened twice.
- */
+/* A strip is as many output rows as have their widened input in STRIP_BYTES, at least one. */
 enum {
     STRIP_BYTES = 4096
 };
@@ -22,6 +20,39 @@ static void turn(es_conv_params_t *p) {
     p->pad_left = p->pad_top, p->pad_top = 0;
 }
 
+/* The least of ES_THREE_PITCHES with `lanes` rows of `lane` int16; 0 where there is none. */
+static uint32_t three_pitch(uint32_t lanes, uint32_t lane) {
+    static const uint16_t pitches_bytes[] = {
+#define ES_THREE_ROW(pitch_bytes) pitch_bytes,
+        ES_THREE_PITCHES(ES_THREE_ROW)
+#undef ES_THREE_ROW
+    };
+    const uint32_t wanted = es_size_mul(lanes, es_size_mul(lane, 2));
+    for (uint32_t i = 0; i < sizeof pitches_bytes / sizeof pitches_bytes[0]; i++) {
+        if (wanted <= pitches_bytes[i]) {
+            return pitches_bytes[i] / 2U;
+        }
+    }
+    return 0;
+}
+
+/* Two windows at a time read as far as the third word behind the last window's first column, or the second. */
+static void plan_three(es_depthwise_plan_t *plan) {
+    const es_conv_params_t *const p = &plan->params;
+    if (p->kernel_h != 3 || p->kernel_w != 3 || p->dilation_h != 1 || p->dilation_w != 1 || p->out_w < 2 ||
+        (p->stride_w != 1 && p->stride_w != 2)) {
+        return;
+    }
+    const uint32_t out_w = (uint32_t)p->out_w;
+    const uint32_t columns = p->stride_w == 1 ? es_size_add(out_w, 2 + out_w % 2) : es_size_mul(2, out_w + 1);
+    const uint32_t pitch = three_pitch(plan->lanes, columns);
+    if (pitch != 0) {
+        plan->three = true;
+        plan->pitch = pitch;
+        plan->lane = pitch / plan->lanes;
+    }
+}
+
 static es_depthwise_plan_t plan_of(const es_conv_params_t *params) {
     es_depthwise_plan_t plan = {.params = *params};
     es_conv_params_t *const p = &plan.params;
@@ -32,37 +63,108 @@ static es_depthwise_plan_t plan_of(const es_conv_params_t *params) {
     plan.height = es_size_add(es_size_mul((uint32_t)p->kernel_h - 1, (uint32_t)p->dilation_h), 1);
     plan.pairs = plan.width / 2 + plan.width % 2;
     plan.filter = es_size_mul(plan.height, plan.pairs);
-    /* One word more: two outputs at a time read the columns of a last one that may not be there. */
     const uint32_t steps = es_size_mul((uint32_t)p->out_w - 1, (uint32_t)p->stride_w);
-    plan.pitch = es_size_round4(es_size_add(steps, es_size_mul(plan.pairs + 1, 2)));
+    plan.lane = es_size_add(steps, es_size_mul(plan.pairs, 2));
+    plan.lane = es_size_add(plan.lane, plan.lane % 2);
+    plan.pitch = es_size_mul(plan.lanes, plan.lane);
+    plan_three(&plan);
 
-    const uint32_t row_bytes = es_size_mul(plan.lanes, es_size_mul(plan.pitch, 2));
+    const uint32_t row_bytes = es_size_mul(plan.pitch, 2);
     const uint32_t rows = row_bytes > STRIP_BYTES ? 0 : STRIP_BYTES / row_bytes;
     const uint32_t stride = p->stride_h > 0 ? (uint32_t)p->stride_h : 1; /* sizes are asked for unchecked params too */
     const uint32_t more = rows <= plan.height ? 0 : (rows - plan.height) / stride;
     plan.strip = more < (uint32_t)p->out_h ? more + 1 : (uint32_t)p->out_h;
-    const uint32_t in_rows = es_size_add(plan.height, es_size_mul(plan.strip - 1, stride));
-    plan.plane = es_size_mul(in_rows, plan.pitch);
+    plan.in_rows = es_size_add(plan.height, es_size_mul(plan.strip - 1, stride));
     return plan;
 }
 
 uint32_t es_depthwise_conv_2d_dense_s8_get_buffer_size(const es_conv_params_t *params) {
     const es_depthwise_plan_t plan = plan_of(params);
-    const uint32_t filters_bytes = es_size_mul(plan.multiplier, es_size_mul(plan.filter, 4));
-    return es_size_mul(plan.lanes, es_size_add(es_size_mul(plan.plane, 2), filters_bytes));
+    const uint32_t filters_bytes = es_size_mul(es_size_mul(plan.lanes, plan.multiplier), es_size_mul(plan.filter, 4));
+    return es_size_add(es_size_mul(plan.in_rows, es_size_mul(plan.pitch, 2)), filters_bytes);
 }
 
-/* A strip of all output channels of `lanes` input channels. */
-static void make_channels(es_depthwise_strip_t strip, int8_t *output) {
-    const es_depthwise_plan_t *const plan = strip.plan;
-    for (uint32_t lane = 0; lane < plan->lanes; lane++) {
-        for (uint32_t i = 0; i < plan->multiplier; i++) {
-            es_depthwise_make_strip(&strip, output);
-            strip.filter += plan->filter;
-            strip.channel++;
-            output++;
-        }
-        strip.plane += plan->plane;
+/* Moves the rows of a full strip that the next one needs too to its beginning; returns how many. */
+static uint32_t keep_rows(const es_depthwise_plan_t *plan, int16_t *rows_at) {
+    const uint32_t done = plan->strip * (uint32_t)plan->params.stride_h;
+    if (done >= plan->in_rows) {
+        return 0;
+    }
+    const uint32_t kept = plan->in_rows - done;
+    uint8_t *to = (uint8_t *)rows_at;
+    const uint8_t *from = (const uint8_t *)(rows_at + done * plan->pitch);
+    for (uint32_t words = kept * plan->pitch / 2; words != 0; words--) {
+        uint32_t word;
+        es_load_step(from, 4, word);
+        es_write_u32(to, word);
+        to += 4;
+    }
+    return kept;
+}
+
+/* All strips of one image, or the only one, whose inside is `whole`. */
+static void make_image(es_depthwise_strip_t *strip, const es_depthwise_block_t *whole, const int8_t *image,
+                       int8_t *output) {
+    const es_depthwise_plan_t *const plan = strip->plan;
+    const es_conv_params_t *const p = &plan->params;
+    if (strip->rows == (uint32_t)p->out_h) {
+        es_depthwise_widen_block(plan, whole, image);
+        es_depthwise_make_strip(strip, output);
+        return;
+    }
+    const uint32_t full = strip->rows;
+    int32_t top = -p->pad_top;
+    uint32_t kept = 0;
+    for (uint32_t left = (uint32_t)p->out_h; left != 0;) {
+        strip->rows = left < full ? left : full;
+        const uint32_t in_rows = (strip->rows - 1) * (uint32_t)p->stride_h + plan->height;
+        const es_depthwise_block_t block =
+            es_depthwise_block(plan, top + (int32_t)kept, in_rows - kept, strip->rows_at + kept * plan->pitch);
+        es_depthwise_widen_block(plan, &block, image);
+        es_depthwise_make_strip(strip, output);
+        top += (int32_t)strip->rows * p->stride_h;
+        output += strip->rows * (uint32_t)(p->out_w * p->out_c);
+        left -= strip->rows;
+        kept = left == 0 ? 0 : keep_rows(plan, strip->rows_at);
+    }
+    strip->rows = full;
+}
+
+/* Widens the filters of `count` channels; true where they are for es_three_t. */
+static bool widen_filters(const es_depthwise_plan_t *plan, const int8_t *weights, const es_channel_t *channels,
+                          uint32_t first, uint32_t count, void *filters) {
+    bool three = plan->three;
+    for (uint32_t i = 0; i < count && three; i++) {
+        three = es_scale_of(&channels[first + i]).shift <= 31;
+    }
+    if (three) {
+        es_depthwise_widen_threes(plan, weights, first, count, filters);
+        return true;
+    }
+    es_depthwise_fill(filters, 0, count * plan->filter);
+    es_depthwise_widen_filters(plan, weights, first, count, filters);
+    return false;
+}
+
+/* What es_three_fn_t needs to know of all strips. */
+static es_three_t three_of(const es_depthwise_plan_t *plan, const int16_t *rows_at) {
+    const es_conv_params_t *const p = &plan->params;
+    const es_three_t three = {
+        .skip_bytes = 2 * plan->pitch * (uint32_t)p->stride_h - (uint32_t)p->out_w / 2 * 4 * (uint32_t)p->stride_w,
+        .left = ((uint32_t)p->out_w - 2) << 8,
+        .out_c = (uint32_t)p->out_c,
+        .middle = rows_at + plan->pitch,
+        .pitch_bytes = 2 * plan->pitch,
+        .stride_w = (uint32_t)p->stride_w,
+    };
+    return three;
+}
+
+/* es_three_fn_t saturates to int8 only. */
+static void clamp_all(int8_t *output, uint32_t count, const es_output_t *out) {
+    for (; count != 0; count--) {
+        *output = (int8_t)es_clamp(*output, out->min, out->max);
+        output++;
     }
 }
 
@@ -72,29 +174,24 @@ void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t 
     const es_conv_params_t *const p = &plan.params;
     const es_output_t out = es_output(p->out_zero_point, p->act_min, p->act_max);
     const uint32_t count = plan.lanes * plan.multiplier;
+    const uint32_t in_bytes = (uint32_t)(p->in_h * p->in_w * p->in_c);
+    const uint32_t out_bytes = (uint32_t)(p->out_h * p->out_w * p->out_c);
     uint32_t *const filters = scratch;
-    int16_t *const planes = (int16_t *)(void *)(filters + count * plan.filter);
-    es_depthwise_fill((int16_t *)(void *)filters, 0, count * plan.filter * 2);
-    es_depthwise_fill(planes, p->in_zero_point, plan.lanes * plan.plane);
+    int16_t *const rows_at = (int16_t *)(void *)(filters + count * plan.filter);
+    es_depthwise_fill(rows_at, ((uint32_t)p->in_zero_point & 0xffffU) * 0x10001U, plan.in_rows * plan.pitch / 2);
+    const es_depthwise_block_t whole = es_depthwise_block(&plan, -p->pad_top, plan.in_rows, rows_at);
+    es_three_fn_t *const make = plan.three ? es_three_find(2 * plan.pitch, (uint32_t)p->stride_w) : NULL;
+    es_depthwise_strip_t strip = {&plan, &out, rows_at, filters, channels, plan.strip, NULL, three_of(&plan, rows_at)};
+    const int8_t *image = input;
     for (uint32_t first = 0; first < (uint32_t)p->out_c; first += count) {
-        const int8_t *image = input + first / plan.multiplier;
-        int8_t *to = output + first;
-        es_depthwise_widen_filters(&plan, (const int8_t *)weights, first, count, (int16_t *)(void *)filters);
-        for (int32_t batch = 0; batch < p->batches; batch++) {
-            uint32_t left = (uint32_t)p->out_h;
-            int32_t top = -p->pad_top;
-            while (left != 0) {
-                const uint32_t rows = left < plan.strip ? left : plan.strip;
-                const uint32_t in_rows = (rows - 1) * (uint32_t)p->stride_h + plan.height;
-                for (uint32_t i = 0; i < in_rows; i++) {
-                    es_depthwise_widen_row(&plan, image, top + (int32_t)i, planes + i * plan.pitch);
-                }
-                make_channels((es_depthwise_strip_t){&plan, &out, planes, filters, channels + first, rows}, to);
-                top += (int32_t)rows * p->stride_h;
-                to += rows * (uint32_t)(p->out_w * p->out_c);
-                left -= rows;
-            }
-            image += p->in_h * p->in_w * p->in_c;
+        strip.make = widen_filters(&plan, (const int8_t *)weights, channels, first, count, filters) ? make : NULL;
+        for (uint32_t batch = 0; batch < (uint32_t)p->batches; batch++) {
+            make_image(&strip, &whole, image + batch * in_bytes, output + first + batch * out_bytes);
         }
+        image += plan.lanes;
+        strip.channels += count;
+    }
+    if (plan.three && out.short_limit == 0) {
+        clamp_all(output, (uint32_t)p->batches * out_bytes, &out);
     }
 }

@@ -1,12 +1,16 @@
 /* Parts of the dense depthwise convolution: how channels are taken apart, and the loops over what they become.
  *
  * For `lanes` input channels at a time, the input rows that a strip of output rows needs lie in scratch as int16,
- * between zero points; two neighbours of a row are then one SMLAD. The filters of these channels are widened to pairs of
- * taps beside them, with zeros between the taps of a dilated filter and after those of an odd one.
+ * between zero points; two neighbours of a row are then one SMLAD. A row of each channel lies behind the same row of the
+ * one before. Rows that the next strip needs as well are moved up, not widened again.
+ *
+ * The filters of these channels are widened beside them to pairs of taps: as es_three_t wants them (`three`), or with
+ * zeros between the taps of a dilated filter and after those of an odd one.
  */
 #ifndef ES_DEPTHWISE_STRIP_H
 #define ES_DEPTHWISE_STRIP_H
 
+#include "es_intrin_depthwise.h"
 #include "es_requant.h"
 
 typedef struct {
@@ -16,24 +20,35 @@ typedef struct {
     uint32_t width;          /* columns from the filter's first to its last */
     uint32_t height;         /* rows likewise */
     uint32_t pairs;          /* words of a filter's row */
-    uint32_t pitch;          /* int16 of a widened row, even */
+    uint32_t lane;           /* int16 of a channel's widened row, even */
+    uint32_t pitch;          /* int16 of a row of all lanes */
     uint32_t strip;          /* output rows at a time */
-    uint32_t plane;          /* int16 of a channel's rows for a strip */
+    uint32_t in_rows;        /* widened rows of a full strip */
     uint32_t filter;         /* words of a widened filter */
+    bool three;              /* 3 x 3 taps, and the pitch is one of ES_THREE_PITCHES */
 } es_depthwise_plan_t;
 
-/* A strip of one output channel. */
+/* A strip of `lanes` input channels. */
 typedef struct {
     const es_depthwise_plan_t *plan;
     const es_output_t *out;
-    const int16_t *plane;
-    const uint32_t *filter;
-    const es_channel_t *channel;
+    int16_t *rows_at;
+    const uint32_t *filters;
+    const es_channel_t *channels; /* of the first output channel */
     uint32_t rows;
+    es_three_fn_t *make; /* what es_three_find found where the filters are for it: all channels are short; else null */
+    es_three_t three;    /* of the first channel, but for `end` */
 } es_depthwise_strip_t;
 
-/* Fills `count` int16 with one value. */
-void es_depthwise_fill(int16_t *to, int32_t value, uint32_t count);
+/* Input rows that are inside the image, and where they are widened to. */
+typedef struct {
+    uint32_t from; /* of the image's bytes */
+    int16_t *to;
+    uint32_t rows, columns;
+} es_depthwise_block_t;
+
+/* Fills `words` words. */
+void es_depthwise_fill(void *to, uint32_t word, uint32_t words);
 
 /* Widens the filters of `count` output channels, from channel `first` on; zeros between and after taps are there from
  * the start.
@@ -41,12 +56,19 @@ void es_depthwise_fill(int16_t *to, int32_t value, uint32_t count);
 void es_depthwise_widen_filters(const es_depthwise_plan_t *plan, const int8_t *weights, uint32_t first, uint32_t count,
                                 int16_t *to);
 
-/* Widens input row y of `lanes` channels, the first of which `image` points at. What is outside is zero points from the
- * start; columns stay so, and rows as well where there is but one strip.
- */
-void es_depthwise_widen_row(const es_depthwise_plan_t *plan, const int8_t *image, int32_t y, int16_t *to);
+/* The same where plan->three, for filters that es_three_fn_t takes. */
+void es_depthwise_widen_threes(const es_depthwise_plan_t *plan, const int8_t *weights, uint32_t first, uint32_t count,
+                               uint32_t *to);
 
-/* Makes a strip of one output channel; `output` points at its first value. */
+/* The part inside of `count` input rows from row y on. Columns outside are zero points from the start; rows outside as
+ * well, and stay so where there is but one strip, else they are filled here.
+ */
+es_depthwise_block_t es_depthwise_block(const es_depthwise_plan_t *plan, int32_t y, uint32_t count, int16_t *to);
+
+/* Widens it for `lanes` channels, the first of which `image` points at. */
+void es_depthwise_widen_block(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *image);
+
+/* Makes a strip of all output channels of `lanes` input channels; `output` points at its first value. */
 void es_depthwise_make_strip(const es_depthwise_strip_t *strip, int8_t *output);
 
 #endif

@@ -1,36 +1,14 @@
 #include "es_depthwise_strip.h"
 
-void es_depthwise_fill(int16_t *to, int32_t value, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        to[i] = (int16_t)value;
+void es_depthwise_fill(void *to, uint32_t word, uint32_t words) {
+    uint8_t *at = to;
+    for (; words >= 4; words -= 4) {
+        es_store_pair(at, 8, word, word);
+        es_store_pair(at, 8, word, word);
     }
-}
-
-/* Four bytes at each of `count` places, `step_bytes` apart, to four rows of int16 that are `pitch` apart. */
-static void widen_four(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to, uint32_t pitch) {
-    int16_t *to1 = to + pitch;
-    int16_t *to2 = to1 + pitch;
-    int16_t *to3 = to2 + pitch;
-    for (; count >= 2; count -= 2) {
-        const uint32_t a = es_read_u32(from);
-        const uint32_t b = es_read_u32(from + step_bytes);
-        const uint32_t low = es_pkhbt(a, b);
-        const uint32_t high = es_pkhtb(a, b);
-        from += 2 * step_bytes;
-        es_write_u32(to, es_sxtb16(low));
-        es_write_u32(to1, es_sxtb16_ror8(low));
-        es_write_u32(to2, es_sxtb16(high));
-        es_write_u32(to3, es_sxtb16_ror8(high));
-        to += 2;
-        to1 += 2;
-        to2 += 2;
-        to3 += 2;
-    }
-    if (count != 0) {
-        *to = from[0];
-        *to1 = from[1];
-        *to2 = from[2];
-        *to3 = from[3];
+    for (; words != 0; words--) {
+        es_write_u32(at, word);
+        at += 4;
     }
 }
 
@@ -41,42 +19,127 @@ void es_depthwise_widen_filters(const es_depthwise_plan_t *plan, const int8_t *w
     const uint32_t filter = plan->filter * 2;
     weights += first;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
-        if (count % 4 == 0 && p->dilation_w == 1) {
-            for (uint32_t i = 0; i < count; i += 4) {
-                widen_four(weights + i, tap_bytes, (uint32_t)p->kernel_w, to + i * filter, filter);
+        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
+            for (uint32_t i = 0; i < count; i++) {
+                to[i * filter + (uint32_t)(kx * p->dilation_w)] = weights[i];
             }
-            weights += (uint32_t)p->kernel_w * tap_bytes;
-        } else {
-            for (int32_t kx = 0; kx < p->kernel_w; kx++) {
-                for (uint32_t i = 0; i < count; i++) {
-                    to[i * filter + (uint32_t)(kx * p->dilation_w)] = weights[i];
-                }
-                weights += tap_bytes;
-            }
+            weights += tap_bytes;
         }
         to += 2 * plan->pairs * (uint32_t)p->dilation_h;
     }
 }
 
-void es_depthwise_widen_row(const es_depthwise_plan_t *plan, const int8_t *image, int32_t y, int16_t *to) {
-    const es_conv_params_t *const p = &plan->params;
-    const uint32_t left = (uint32_t)p->pad_left < plan->pitch ? (uint32_t)p->pad_left : plan->pitch;
-    const uint32_t room = plan->pitch - left;
-    const uint32_t count = room < (uint32_t)p->in_w ? room : (uint32_t)p->in_w;
-    to += left;
-    if (y < 0 || y >= p->in_h) {
-        for (uint32_t lane = 0; lane < plan->lanes && plan->strip < (uint32_t)p->out_h; lane++) {
-            es_depthwise_fill(to + lane * plan->plane, p->in_zero_point, count);
+void es_depthwise_widen_threes(const es_depthwise_plan_t *plan, const int8_t *weights, uint32_t first, uint32_t count,
+                               uint32_t *to) {
+    const uint32_t tap_bytes = ((uint32_t)plan->params.out_c + 3) & ~3U;
+    const int8_t *tap = weights + first;
+    for (; count >= 4; count -= 4) {
+        es_three_widen_four(tap, tap_bytes, to);
+        tap += 4;
+        to += 4 * plan->filter;
+    }
+    for (; count != 0; count--) {
+        es_three_widen(tap, tap_bytes, to);
+        tap++;
+        to += plan->filter;
+    }
+}
+
+ES_INLINE void widen_fours(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from,
+                           const uint32_t lane) {
+    const uint32_t pixel_bytes = (uint32_t)plan->params.in_c;
+    const uint32_t row_bytes = (uint32_t)plan->params.in_w * pixel_bytes;
+    const uint32_t columns = block->columns;
+    int16_t *to = block->to;
+    for (uint32_t left = block->rows; left != 0; left--) {
+        es_widen_four(from, pixel_bytes, columns, to, lane);
+        from += row_bytes;
+        to += 4 * lane;
+    }
+}
+
+/* Rows of four channels at one of the pitches of ES_THREE_PITCHES are widened by loops that know it. */
+static void widen_threes(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
+    switch (plan->pitch * 2) {
+#define ES_THREE_ROW(pitch_bytes)                          \
+    case pitch_bytes:                                      \
+        widen_fours(plan, block, from, (pitch_bytes) / 8); \
+        return;
+        ES_THREE_PITCHES(ES_THREE_ROW)
+#undef ES_THREE_ROW
+        default:
+            return;
+    }
+}
+
+/* Neighbouring bytes to neighbouring int16, four at a time. */
+static void widen_plane(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *image) {
+    for (uint32_t y = 0; y < block->rows; y++) {
+        const int8_t *from = image + y * (uint32_t)plan->params.in_w;
+        int16_t *to = block->to + y * plan->pitch;
+        uint32_t left = block->columns;
+        for (; left >= 4; left -= 4) {
+            const uint32_t word = es_read_u32(from);
+            const uint32_t even = es_sxtb16(word), odd = es_sxtb16_ror8(word);
+            es_write_u32(to, es_pkhbt(even, odd));
+            es_write_u32(to + 2, es_pkhtb(even, odd));
+            from += 4;
+            to += 4;
         }
+        for (; left != 0; left--) {
+            *to++ = *from++;
+        }
+    }
+}
+
+static void widen_any(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *image) {
+    const uint32_t pixel_bytes = (uint32_t)plan->params.in_c;
+    const uint32_t row_bytes = (uint32_t)plan->params.in_w * pixel_bytes;
+    for (uint32_t y = 0; y < block->rows; y++) {
+        for (uint32_t lane = 0; lane < plan->lanes; lane++) {
+            const int8_t *from = image + y * row_bytes + lane;
+            int16_t *to = block->to + y * plan->pitch + lane * plan->lane;
+            for (uint32_t left = block->columns; left != 0; left--) {
+                *to++ = *from;
+                from += pixel_bytes;
+            }
+        }
+    }
+}
+
+void es_depthwise_widen_block(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *image) {
+    const int8_t *const from = image + block->from;
+    if (block->columns == 0) {
         return;
     }
-    const int8_t *from = image + y * p->in_w * p->in_c;
-    if (plan->lanes == 4) {
-        widen_four(from, (uint32_t)p->in_c, count, to, plan->plane);
-        return;
+    if (plan->lanes == 4 && plan->three) {
+        widen_threes(plan, block, from);
+    } else if (plan->params.in_c == 1) {
+        widen_plane(plan, block, from);
+    } else {
+        widen_any(plan, block, from);
     }
-    for (uint32_t x = 0; x < count; x++) {
-        to[x] = *from;
-        from += p->in_c;
+}
+
+static uint32_t lesser(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+es_depthwise_block_t es_depthwise_block(const es_depthwise_plan_t *plan, int32_t y, uint32_t count, int16_t *to) {
+    const es_conv_params_t *const p = &plan->params;
+    const uint32_t above = y >= 0 ? 0 : lesser((uint32_t)-y, count);
+    const uint32_t first = (uint32_t)y + above; /* inside, unless all rows are above or below */
+    const uint32_t inside = first >= (uint32_t)p->in_h ? 0 : lesser((uint32_t)p->in_h - first, count - above);
+    const uint32_t left = lesser((uint32_t)p->pad_left, plan->lane);
+    if (plan->strip < (uint32_t)p->out_h) {
+        const uint32_t word = ((uint32_t)p->in_zero_point & 0xffffU) * 0x10001U;
+        const uint32_t words = plan->pitch / 2;
+        es_depthwise_fill(to, word, above * words);
+        es_depthwise_fill(to + (above + inside) * plan->pitch, word, (count - above - inside) * words);
     }
+    const es_depthwise_block_t block = {
+        .from = inside == 0 ? 0 : first * (uint32_t)(p->in_w * p->in_c),
+        .to = to + above * plan->pitch + left,
+        .rows = inside,
+        .columns = inside == 0 ? 0 : lesser(plan->lane - left, (uint32_t)p->in_w),
+    };
+    return block;
 }
