@@ -86,6 +86,8 @@ ES_INLINE int32_t es_lower24(int64_t acc) { return (int32_t)((uint32_t)(uint64_t
 
 ES_UNARY(sxtb16, uint32_t, uint32_t, "sxtb16 %0, %1")
 ES_UNARY(sxtb16_ror8, uint32_t, uint32_t, "sxtb16 %0, %1, ror #8")
+ES_UNARY(uxtb16, uint32_t, uint32_t, "uxtb16 %0, %1")
+ES_UNARY(uxtb16_ror8, uint32_t, uint32_t, "uxtb16 %0, %1, ror #8")
 ES_BINARY(sxtab16, uint32_t, uint32_t, uint32_t, "sxtab16 %0, %1, %2")
 ES_BINARY(sxtab16_ror8, uint32_t, uint32_t, uint32_t, "sxtab16 %0, %1, %2, ror #8")
 ES_BINARY(uxtab, uint32_t, uint32_t, uint32_t, "uxtab %0, %1, %2")
@@ -164,6 +166,10 @@ ES_INLINE uint32_t es_sxtb16(uint32_t a) {
 }
 
 ES_INLINE uint32_t es_sxtb16_ror8(uint32_t a) { return es_sxtb16(a >> 8); }
+
+ES_INLINE uint32_t es_uxtb16(uint32_t a) { return a & 0x00ff00ffU; }
+
+ES_INLINE uint32_t es_uxtb16_ror8(uint32_t a) { return a >> 8 & 0x00ff00ffU; }
 
 ES_INLINE uint32_t es_sxtab16(uint32_t a, uint32_t b) {
     return es_lanes(a + es_sxtb16(b), (a >> 16) + (es_sxtb16(b) >> 16));

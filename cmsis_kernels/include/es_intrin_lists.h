@@ -27,7 +27,7 @@
     "add r2, r2, r1, asr #12\n" ES_LISTS_PRODUCTS("r1") test "add r2, r2, r3, asr #12\n" ES_LISTS_PRODUCTS("r3")
 
 /* The loop is entered where as many pairs are left of its four as the list has beyond a multiple of four. */
-__attribute__((naked)) void es_lists_add(__attribute__((unused)) const uint32_t *list,
+__attribute__((naked)) const void *es_lists_add(__attribute__((unused)) const uint32_t *list,
                                          __attribute__((unused)) uint32_t pairs,
                                          __attribute__((unused)) const void *base,
                                          __attribute__((unused)) int64_t acc[ES_LISTS_WORDS]) {
@@ -41,12 +41,13 @@ __attribute__((naked)) void es_lists_add(__attribute__((unused)) const uint32_t 
                 "tst r3, #0x800\n") "beq 4b\n"
                                     "ldr r0, [sp]\n"
                                     "stm r0, {r4-r11}\n"
+            "mov r0, r2\n"
                                     "pop {r3-r11, pc}\n");
 }
 
 #else
 
-void es_lists_add(const uint32_t *list, uint32_t pairs, const void *base, int64_t acc[ES_LISTS_WORDS]) {
+const void *es_lists_add(const uint32_t *list, uint32_t pairs, const void *base, int64_t acc[ES_LISTS_WORDS]) {
     const uint8_t *operands = base;
     for (uint32_t i = 0; i < 2 * pairs; i++) {
         const int32_t factor = (int32_t)(list[i] << 21) >> 21;
@@ -56,6 +57,7 @@ void es_lists_add(const uint32_t *list, uint32_t pairs, const void *base, int64_
             acc[word] = (int64_t)((uint64_t)acc[word] + (uint64_t)product);
         }
     }
+    return operands;
 }
 
 #endif
