@@ -66,13 +66,13 @@ uint32_t es_conv_2d_dense_s8_get_buffer_size(const es_conv_params_t *params);
  * Source: CONV_2D; DESIGN.md, section "Sparse weights".
  */
 void es_conv_2d_bitmap_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
-                       const es_channel_t *channels, int8_t *output, void *scratch);
+                          const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_conv_2d_bitmap_s8_get_buffer_size(const es_conv_params_t *params);
 void es_conv_2d_run4_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
-                       const es_channel_t *channels, int8_t *output, void *scratch);
+                        const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_conv_2d_run4_s8_get_buffer_size(const es_conv_params_t *params);
 void es_conv_2d_delta8_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
-                       const es_channel_t *channels, int8_t *output, void *scratch);
+                          const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_conv_2d_delta8_s8_get_buffer_size(const es_conv_params_t *params);
 
 /* DEPTHWISE_CONV_2D with dense weights: channels taken apart, two taps at a time.
@@ -114,13 +114,13 @@ uint32_t es_fully_connected_dense_s8_get_buffer_size(const es_fc_params_t *param
  * Source: FULLY_CONNECTED; DESIGN.md, section "Sparse weights".
  */
 void es_fully_connected_bitmap_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
-                               const es_channel_t *channels, int8_t *output, void *scratch);
+                                  const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_fully_connected_bitmap_s8_get_buffer_size(const es_fc_params_t *params);
 void es_fully_connected_run4_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
-                               const es_channel_t *channels, int8_t *output, void *scratch);
+                                const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_fully_connected_run4_s8_get_buffer_size(const es_fc_params_t *params);
 void es_fully_connected_delta8_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
-                               const es_channel_t *channels, int8_t *output, void *scratch);
+                                  const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_fully_connected_delta8_s8_get_buffer_size(const es_fc_params_t *params);
 
 /* ADD of two tensors of one shape.

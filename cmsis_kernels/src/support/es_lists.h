@@ -57,4 +57,22 @@ ES_INLINE uint32_t es_lists_close(uint32_t *list, uint32_t *end) {
  */
 const void *es_lists_add(const uint32_t *list, uint32_t pairs, const void *base, int64_t acc[ES_LISTS_WORDS]);
 
+/* What makes outputs of one channel from a list: the accumulators' start, and the short requantisation (es_requant.h). */
+typedef struct {
+    const uint32_t *list;
+    uint32_t pairs;                /* 1 or more */
+    int64_t start[ES_LISTS_WORDS]; /* bias << 24 each: that of the upper positions */
+    int32_t multiplier;            /* as in the channel */
+    int32_t rounding;              /* as in the channel */
+    uint32_t shift;                /* as in the channel */
+    int32_t low_start;             /* bias less 128 * the sum of the factors, for the lower positions */
+    uint32_t distance;             /* bytes from the output of a word's lower position to that of its upper */
+    uint32_t pitch;                /* bytes from a word's outputs to those of the next */
+} es_lists_channel_t;
+
+/* `tiles` times eight outputs, tile after tile: each of the four words at `operands` and on. 9 instructions an output and
+ * about 10 a tile, without the products.
+ */
+void es_lists_outputs(const es_lists_channel_t *channel, const void *operands, int8_t *output, uint32_t tiles);
+
 #endif

@@ -13,9 +13,9 @@ enum {
 
 enum {
     TILE_POSITIONS = 2 * ES_LISTS_WORDS,
-    LEAST_POSITIONS = ES_LISTS_WORDS,   /* of a tile, all there: some twice */
-    LEAST_WIDTH = TILE_POSITIONS - 1,   /* of rows that are made as ROWS */
-    VECTORS_BAND = 2 * TILE_POSITIONS   /* of a FULLY_CONNECTED */
+    LEAST_POSITIONS = ES_LISTS_WORDS, /* of a tile, all there: some twice */
+    LEAST_WIDTH = TILE_POSITIONS - 1, /* of rows that are made as ROWS */
+    VECTORS_BAND = 2 * TILE_POSITIONS /* of a FULLY_CONNECTED */
 };
 
 typedef struct {
@@ -265,11 +265,10 @@ static void set_jumps(const run_t *run) {
 
 /* A row of weights on its way to its outputs. */
 typedef struct {
-    const uint32_t *list;
-    uint32_t pairs;
-    int64_t start;     /* of an accumulator: the upper bias */
-    int32_t low_start; /* the lower one, less 128 times the sum of the weights */
+    es_lists_channel_t lists;
     const es_channel_t *channel;
+    uint32_t pairs_a_list;
+    bool is_short; /* one list and the short requantisation */
 } row_t;
 
 /* Where outputs of a band lie. */
@@ -279,45 +278,22 @@ typedef struct {
     uint32_t rows;
     uint32_t words;
     int8_t *output;
-    uint32_t pitch;    /* from one position to the next */
     uint32_t distance; /* bytes from a word's lower position to its upper */
     uint32_t row_pitch;
 } band_t;
 
-ES_INLINE void set_acc(int64_t acc[ES_LISTS_WORDS], int64_t start) {
-    for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
-        acc[i] = start;
-    }
-}
-
-/* Eight outputs of a row whose entries are one list and that takes the short requantisation. */
-ES_INLINE void short_tile(const row_t *row, const es_scale_t *scale, const void *operands, int8_t *output,
-                          const band_t *band) {
-    int64_t acc[ES_LISTS_WORDS];
-    set_acc(acc, row->start);
-    es_lists_add(row->list, row->pairs, operands, acc);
-    int8_t *upper = output + band->distance;
-    for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
-        const int32_t low = (int32_t)((uint32_t)row->low_start + (uint32_t)es_lower24(acc[i]));
-        *output = (int8_t)es_requantize_short(low, scale);
-        *upper = (int8_t)es_requantize_short(es_upper24(acc[i]), scale);
-        output += band->pitch;
-        upper += band->pitch;
-    }
-}
-
 /* Eight outputs of any row: list after list, the lower sums taken out after each. */
-static void any_tile(const row_t *row, const es_output_t *out, const void *operands, int8_t *output,
-                     const band_t *band) {
+static void any_tile(const row_t *row, const es_output_t *out, const void *operands, int8_t *output) {
+    const es_lists_channel_t *const lists = &row->lists;
     int64_t acc[ES_LISTS_WORDS];
     int32_t low[ES_LISTS_WORDS];
-    set_acc(acc, row->start);
     for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
-        low[i] = row->low_start;
+        acc[i] = lists->start[i];
+        low[i] = lists->low_start;
     }
-    const uint32_t *list = row->list;
-    for (uint32_t left = row->pairs; left != 0;) {
-        const uint32_t pairs = left < ES_LISTS_ENTRIES / 2 ? left : ES_LISTS_ENTRIES / 2;
+    const uint32_t *list = lists->list;
+    for (uint32_t left = lists->pairs; left != 0;) {
+        const uint32_t pairs = left < row->pairs_a_list ? left : row->pairs_a_list;
         operands = es_lists_add(list, pairs, operands, acc);
         list += 2 * pairs;
         left -= pairs;
@@ -327,41 +303,71 @@ static void any_tile(const row_t *row, const es_output_t *out, const void *opera
         }
     }
     for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
-        output[i * band->pitch] = es_requantize(low[i], row->channel, out);
-        output[i * band->pitch + band->distance] = es_requantize(es_upper24(acc[i]), row->channel, out);
+        output[0] = es_requantize(low[i], row->channel, out);
+        output[lists->distance] = es_requantize(es_upper24(acc[i]), row->channel, out);
+        output += lists->pitch;
     }
 }
 
 /* All outputs of a band that one row of weights makes; the last tile of an output row goes over the one before. */
 static void make_tiles(const row_t *row, const es_output_t *out, const band_t *band, int8_t *output) {
-    const es_scale_t scale = es_scale_of(row->channel);
-    const bool is_short = es_scale_is_short(&scale, out) && row->pairs <= ES_LISTS_ENTRIES / 2;
     const uint8_t *operands = band->operands;
-    const uint32_t last = band->words - ES_LISTS_WORDS;
+    const uint32_t tiles = band->words / ES_LISTS_WORDS, last = band->words - ES_LISTS_WORDS;
     for (uint32_t left = band->rows; left != 0; left--) {
-        for (uint32_t word = 0;;) {
-            if (is_short) {
-                short_tile(row, &scale, operands + 4 * word, output + word * band->pitch, band);
-            } else {
-                any_tile(row, out, operands + 4 * word, output + word * band->pitch, band);
+        if (row->is_short) {
+            es_lists_outputs(&row->lists, operands, output, tiles);
+            if (last % ES_LISTS_WORDS != 0) {
+                es_lists_outputs(&row->lists, operands + 4 * last, output + last * row->lists.pitch, 1);
             }
-            if (word == last) {
-                break;
+        } else {
+            for (uint32_t word = 0; word < last; word += ES_LISTS_WORDS) {
+                any_tile(row, out, operands + 4 * word, output + word * row->lists.pitch);
             }
-            word = word + ES_LISTS_WORDS < last ? word + ES_LISTS_WORDS : last;
+            any_tile(row, out, operands + 4 * last, output + last * row->lists.pitch);
         }
         operands += band->row_bytes;
         output += band->row_pitch;
     }
 }
 
-/* Marks the ends of the lists that a row's entries are, 256 each. */
-static uint32_t close_lists(uint32_t *list, uint32_t *end) {
-    const uint32_t pairs = es_lists_close(list, end);
-    for (uint32_t done = ES_LISTS_ENTRIES / 2; done < pairs; done += ES_LISTS_ENTRIES / 2) {
+/* Whether the lower sums of a row stay inside 24 bits, -2^23..2^23-1: its positive weights, and its negative ones, add up
+ * to 32896 at most, as 255 * 32896 = 8388480.
+ */
+static bool is_one_list(const uint32_t *list, const es_sparse_list_t *entries) {
+    if (entries->end - list <= ES_LISTS_ENTRIES) {
+        return true;
+    }
+    int32_t above = 0; /* at most 2^24 weights, so it fits */
+    for (; list != entries->end; list++) {
+        const int32_t weight = (int32_t)(*list << 24) >> 24;
+        above += weight > 0 ? weight : 0;
+    }
+    return above <= 32896 && above - entries->sum <= 32896;
+}
+
+/* Makes a row's entries one list, or lists of 256 entries and a last one. */
+static void close_lists(row_t *row, uint32_t *list, const es_sparse_list_t *entries) {
+    const bool is_one = is_one_list(list, entries);
+    const uint32_t pairs = es_lists_close(list, entries->end);
+    row->lists.list = list;
+    row->lists.pairs = pairs;
+    row->pairs_a_list = is_one ? pairs : ES_LISTS_ENTRIES / 2;
+    for (uint32_t done = row->pairs_a_list; done < pairs; done += row->pairs_a_list) {
         list[2 * done - 1] |= ES_LISTS_LAST;
     }
-    return pairs;
+}
+
+static void set_channel(row_t *row, const es_channel_t *channel, const es_output_t *out, int32_t sum) {
+    const es_scale_t scale = es_scale_of(channel);
+    row->channel = channel;
+    row->is_short = es_scale_is_short(&scale, out) && row->pairs_a_list == row->lists.pairs;
+    for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
+        row->lists.start[i] = (int64_t)((uint64_t)(uint32_t)channel->bias << 24);
+    }
+    row->lists.low_start = (int32_t)((uint32_t)channel->bias - 128U * (uint32_t)sum);
+    row->lists.multiplier = scale.multiplier;
+    row->lists.rounding = scale.rounding;
+    row->lists.shift = scale.shift;
 }
 
 /* All outputs of a band whose operands are packed. */
@@ -373,16 +379,11 @@ static void make_band(const run_t *run, const band_t *band) {
     es_sparse_cursor_t cursor;
     const uint32_t rows = (uint32_t)run->params->out_c;
     run->sparse->open(&cursor, run->weights, rows, layout->columns);
+    row_t row = {.lists = {.distance = band->distance, .pitch = rows}};
     for (uint32_t i = 0; i < rows; i++) {
-        const es_channel_t *const channel = &run->channels[i];
         const es_sparse_list_t entries = run->sparse->list(&cursor, layout->columns, &operands, run->list);
-        const row_t row = {
-            .list = run->list,
-            .pairs = close_lists(run->list, entries.end),
-            .start = (int64_t)((uint64_t)(uint32_t)channel->bias << 24),
-            .low_start = (int32_t)((uint32_t)channel->bias - 128U * (uint32_t)entries.sum),
-            .channel = channel,
-        };
+        close_lists(&row, run->list, &entries);
+        set_channel(&row, &run->channels[i], &run->out, entries.sum);
         make_tiles(&row, &run->out, band, band->output + i);
     }
 }
@@ -405,7 +406,6 @@ static void run_rows(const run_t *run, const int8_t *input, int8_t *output) {
                 .rows = rows,
                 .words = layout->words,
                 .output = output,
-                .pitch = out_c,
                 .distance = layout->distance * out_c,
                 .row_pitch = row_pitch,
             };
@@ -453,8 +453,8 @@ static void run_positions(const run_t *run, const int8_t *input, int8_t *output,
         for (uint32_t word = 0; word < part.layout.words; word++) {
             const uint32_t position = begin + word;
             const int8_t *const lower = values_at(run, input, position, run->column);
-            const int8_t *const upper = values_at(run, input, position + part.layout.distance,
-                                                  run->column + layout->column_bytes);
+            const int8_t *const upper =
+                values_at(run, input, position + part.layout.distance, run->column + layout->column_bytes);
             pack(run->packed + word, part.layout.plane_words, lower, upper, layout->channels);
         }
         const band_t band = {
@@ -462,7 +462,6 @@ static void run_positions(const run_t *run, const int8_t *input, int8_t *output,
             .rows = 1,
             .words = part.layout.words,
             .output = output + (size_t)begin * out_c,
-            .pitch = out_c,
             .distance = part.layout.distance * out_c,
         };
         make_band(&part, &band);

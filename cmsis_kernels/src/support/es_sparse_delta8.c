@@ -14,11 +14,11 @@ static void open(es_sparse_cursor_t *cursor, const uint8_t *weights, uint32_t ro
 }
 
 /* Fillers become part of the next step: a row has no more entries than columns. */
-#define PUT(shift)                                                    \
-    step += (steps) >> (shift)&0xffU;                                        \
-    if ((weights >> (shift)&0xffU) != 0) {                                   \
+#define PUT(shift)                                                                \
+    step += (steps) >> (shift) & 0xffU;                                           \
+    if ((weights >> (shift) & 0xffU) != 0) {                                      \
         es_sparse_put(&writer, step, (int32_t)(weights << (24 - (shift))) >> 24); \
-        step = 0;                                                            \
+        step = 0;                                                                 \
     }
 
 static es_sparse_list_t list_row(es_sparse_cursor_t *cursor, uint32_t columns, const es_sparse_operands_t *operands,
