@@ -58,7 +58,10 @@ ES_INLINE uint32_t es_clz(uint32_t x) { return x == 0 ? 32 : (uint32_t)__builtin
  *   es_load_pair(p, step, x, y)       two words, likewise
  *   es_store_pair(p, step, x, y)      two words from x and y, likewise
  *   es_load_scaled8(base, index)      word at base + 8 * index, base a multiple of 4
+ *   es_lower24(acc), es_upper24(acc)  acc = upper * 2^24 + lower taken apart, lower in -2^23..2^23-1; upper wraps
  */
+
+ES_INLINE int32_t es_lower24(int64_t acc) { return (int32_t)((uint32_t)(uint64_t)acc << 8) >> 8; }
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
 
@@ -83,6 +86,8 @@ ES_INLINE uint32_t es_clz(uint32_t x) { return x == 0 ? 32 : (uint32_t)__builtin
 
 ES_UNARY(sxtb16, uint32_t, uint32_t, "sxtb16 %0, %1")
 ES_UNARY(sxtb16_ror8, uint32_t, uint32_t, "sxtb16 %0, %1, ror #8")
+ES_UNARY(uxtb16, uint32_t, uint32_t, "uxtb16 %0, %1")
+ES_UNARY(uxtb16_ror8, uint32_t, uint32_t, "uxtb16 %0, %1, ror #8")
 ES_BINARY(sxtab16, uint32_t, uint32_t, uint32_t, "sxtab16 %0, %1, %2")
 ES_BINARY(sxtab16_ror8, uint32_t, uint32_t, uint32_t, "sxtab16 %0, %1, %2, ror #8")
 ES_BINARY(uxtab, uint32_t, uint32_t, uint32_t, "uxtab %0, %1, %2")
@@ -98,6 +103,14 @@ ES_UNARY(ssat8, int32_t, int32_t, "ssat %0, #8, %1")
 ES_INLINE int32_t es_smmlar(int32_t a, int32_t b, int32_t sum) {
     int32_t result;
     __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
+/* Bit 23, the sign of the lower sum, leaves the shift as carry. */
+ES_INLINE int32_t es_upper24(int64_t acc) {
+    const uint32_t low = (uint32_t)(uint64_t)acc, high = (uint32_t)((uint64_t)acc >> 32);
+    int32_t result;
+    __asm__("lsrs %0, %1, #24\n\tadc %0, %0, %2, lsl #8" : "=&r"(result) : "r"(low), "r"(high) : "cc");
     return result;
 }
 
@@ -138,6 +151,10 @@ ES_INLINE uint32_t es_load_scaled8(const void *base, uint32_t index) {
 
 #else
 
+ES_INLINE int32_t es_upper24(int64_t acc) {
+    return (int32_t)((uint32_t)((uint64_t)acc >> 24) + ((uint32_t)(uint64_t)acc >> 23 & 1U));
+}
+
 ES_INLINE int32_t es_low16(uint32_t x) { return (int16_t)(x & 0xffffU); }
 
 ES_INLINE int32_t es_high16(uint32_t x) { return (int16_t)(x >> 16); }
@@ -149,6 +166,10 @@ ES_INLINE uint32_t es_sxtb16(uint32_t a) {
 }
 
 ES_INLINE uint32_t es_sxtb16_ror8(uint32_t a) { return es_sxtb16(a >> 8); }
+
+ES_INLINE uint32_t es_uxtb16(uint32_t a) { return a & 0x00ff00ffU; }
+
+ES_INLINE uint32_t es_uxtb16_ror8(uint32_t a) { return a >> 8 & 0x00ff00ffU; }
 
 ES_INLINE uint32_t es_sxtab16(uint32_t a, uint32_t b) {
     return es_lanes(a + es_sxtb16(b), (a >> 16) + (es_sxtb16(b) >> 16));

@@ -52,17 +52,25 @@ void es_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t *input, co
                          const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_conv_2d_dense_s8_get_buffer_size(const es_conv_params_t *params);
 
-/* CONV_2D with sparse weights: one weight held for four positions.
+/* CONV_2D with sparse weights: each non-zero weight held for eight positions, two a multiplication.
  *
- * Math: above. Multiplications: every stored entry, fillers included, at every position; positions are counted through
- *   the whole output map, and one to three left over cost as much as one (alone) or four.
+ * Math: above. Multiplications: every stored weight at every position, fillers of delta8 left out. Positions of an output
+ *   row are made in tiles of eight, the last one over the one before; rows narrower than seven, and 1x1 filters, are taken
+ *   as one row of all positions; fewer than four positions are made one by one.
  * Shapes: input [batches, in_h, in_w, in_c], output [batches, out_h, out_w, out_c].
- * Layout: weights in encoding delta8, rows = out_c, columns = kernel_h * kernel_w * in_c as in OHWI.
- * Scratch: four columns as int16, 8 * columns, a filter row of zero points, kernel_w * in_c, and a column, four where in_c
- *   is no multiple of 4; each rounded up to 4.
- * Checked: channels and windows; weights by es_encoding_delta8_check.
- * Source: CONV_2D; DESIGN.md, section "Sparse kernels".
+ * Layout: weights in encoding bitmap, run4 or delta8, rows = out_c, columns = kernel_h * kernel_w * in_c as in OHWI.
+ * Scratch: a list of 4 * columns + 8 bytes, and a band's input at 2 bytes a value: of `band` positions, rounded up to whole
+ *   output rows, every input row that they reach, padded; where positions are taken as one row, rounded up to eight, every
+ *   window. es_sparse_conv.c has the formula. Input of more than 512 KB is made in smaller bands.
+ * Checked: channels and windows; weights by the encoding's check.
+ * Source: CONV_2D; DESIGN.md, section "Sparse weights".
  */
+void es_conv_2d_bitmap_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
+                          const es_channel_t *channels, int8_t *output, void *scratch);
+uint32_t es_conv_2d_bitmap_s8_get_buffer_size(const es_conv_params_t *params);
+void es_conv_2d_run4_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
+                        const es_channel_t *channels, int8_t *output, void *scratch);
+uint32_t es_conv_2d_run4_s8_get_buffer_size(const es_conv_params_t *params);
 void es_conv_2d_delta8_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
                           const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_conv_2d_delta8_s8_get_buffer_size(const es_conv_params_t *params);
@@ -95,16 +103,22 @@ void es_fully_connected_dense_s8(const es_fc_params_t *params, const int8_t *inp
                                  const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_fully_connected_dense_s8_get_buffer_size(const es_fc_params_t *params);
 
-/* FULLY_CONNECTED with sparse weights: non-zero weights only, each for one or four vectors.
+/* FULLY_CONNECTED with sparse weights: non-zero weights only; from four vectors on, a convolution of 1x1 filters.
  *
- * Math: above. Multiplications: every stored entry, fillers included.
+ * Math: above. Multiplications: every stored weight, fillers included where there are fewer than four vectors.
  * Shapes: input [batches, in_c], output [batches, out_c].
- * Layout: weights in encoding delta8, rows = out_c, columns = in_c.
- * Scratch: four vectors as int16, 8 * in_c, where batches is 2 or more; else none.
- * Checked: channels; counts 1 or more, tensors below 2^31; zero point, act_min and act_max as above; weights by
- *   es_encoding_delta8_check.
- * Source: FULLY_CONNECTED; DESIGN.md, section "Sparse kernels".
+ * Layout: weights in encoding bitmap, run4 or delta8, rows = out_c, columns = in_c.
+ * Scratch: where batches is 4 or more, that of the convolution with a band of 16: at most 36 * in_c + 8; else none.
+ * Checked: channels; counts 1 or more, tensors below 2^31; zero point, act_min and act_max as above; weights by the
+ *   encoding's check.
+ * Source: FULLY_CONNECTED; DESIGN.md, section "Sparse weights".
  */
+void es_fully_connected_bitmap_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
+                                  const es_channel_t *channels, int8_t *output, void *scratch);
+uint32_t es_fully_connected_bitmap_s8_get_buffer_size(const es_fc_params_t *params);
+void es_fully_connected_run4_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
+                                const es_channel_t *channels, int8_t *output, void *scratch);
+uint32_t es_fully_connected_run4_s8_get_buffer_size(const es_fc_params_t *params);
 void es_fully_connected_delta8_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
                                   const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_fully_connected_delta8_s8_get_buffer_size(const es_fc_params_t *params);

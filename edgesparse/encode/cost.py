@@ -12,10 +12,14 @@ def conv_dense(*, positions: int, columns: int, rows: int) -> int:
     return round(positions * (95 + 3.6 * columns + rows * (16.6 + 1.06 * columns)))
 
 
-def conv_delta8(*, positions: int, columns: int, rows: int, non_zeros: int) -> int:
-    """Packing of each position, then each non-zero weight for four positions."""
-    packing, outputs, products = 3.5 * columns, 20.8 * rows, 1.94 * non_zeros
-    return round(positions * (packing + outputs + products) + 2 * non_zeros)
+def conv_sparse(
+    *, positions: int, columns: int, rows: int, channels: int, band: int, non_zeros: int
+) -> int:
+    """Packing of each band, lists of its rows, then each non-zero weight for eight positions."""
+    bands = -(-positions // band)
+    packing = positions * (3 * channels if columns != channels else 2.6 * columns)
+    lists = bands * (60 * rows + 11 * non_zeros)
+    return round(packing + lists + positions * (14 * rows + 1.1 * non_zeros))
 
 
 def depthwise(*, positions: int, taps: int, channels: int) -> int:
@@ -28,7 +32,7 @@ def fully_connected_dense(*, batches: int, columns: int, rows: int) -> int:
     return round(batches * (rows * (44 + 1.4 * columns) + 1.9 * columns))
 
 
-def fully_connected_delta8(*, batches: int, rows: int, non_zeros: int) -> int:
+def fully_connected_sparse(*, batches: int, rows: int, non_zeros: int) -> int:
     """Non-zero weights only."""
     return round(batches * (53 * rows + 4.1 * non_zeros))
 

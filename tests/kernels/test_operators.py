@@ -20,7 +20,8 @@ from tests.devices import run_native
 from tests.one_operator import OPERATORS, Example
 
 EXAMPLES = int(os.environ.get("EDGESPARSE_EXAMPLES", "60"))
-ENCODINGS = {"CONV_2D": ["dense", "delta8"], "FULLY_CONNECTED": ["dense", "delta8"]}
+SPARSE = ["bitmap", "run4", "delta8"]
+ENCODINGS = {"CONV_2D": ["dense", *SPARSE], "FULLY_CONNECTED": ["dense", *SPARSE]}
 
 
 def check_against_oracle(example: Example, encoding: str | None) -> None:
@@ -119,7 +120,10 @@ def products_by_definition(example: Example, *, zeros_too: bool) -> int:
 
 @pytest.mark.parametrize(
     ("operator", "encoding"),
-    [("CONV_2D", "delta8"), ("CONV_2D", "dense"), ("DEPTHWISE_CONV_2D", "dense")],
+    [
+        *[("CONV_2D", encoding) for encoding in ENCODINGS["CONV_2D"]],
+        ("DEPTHWISE_CONV_2D", "dense"),
+    ],
 )
 def test_macs_done_counts_products_that_are_formed(operator: str, encoding: str) -> None:
     """Of weights that are stored, zero or not, and of inputs that are there."""

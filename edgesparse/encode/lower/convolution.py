@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesparse import quantize
-from edgesparse.encode import cost, delta8, dense
+from edgesparse.encode import bitmap, cost, delta8, dense, run4
 from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.requantisation import channel_rows
 from edgesparse.model import Model, Node, Tensor
@@ -76,14 +78,25 @@ def _conv_params(
     }
 
 
-def _delta8(
-    kernel: str, params: dict[str, int], price: int, rows: NDArray[np.int8], channels: bytes
+_SPARSE = {"bitmap": bitmap.encode, "run4": run4.encode, "delta8": delta8.encode}
+
+
+def _sparse(
+    operator: str, params: dict[str, int], price: int, rows: NDArray[np.int8], channels: bytes
 ) -> list[Candidate]:
-    """The candidate in encoding delta8; none where a row is too long for its table."""
-    try:
-        return [Candidate(kernel, params, price, delta8.encode(rows), channels)]
-    except ValueError:
-        return []
+    """A candidate a sparse encoding; none where a row is too long for the encoding's table.
+
+    They cost nearly the same to run, so that the shortest one is one instruction cheaper.
+    """
+    encoded = {}
+    for name, encode in _SPARSE.items():
+        with suppress(ValueError):
+            encoded[name] = encode(rows)
+    order = sorted(encoded, key=lambda name: len(encoded[name]))
+    return [
+        Candidate(f"{operator}_{name}_s8", params, price + order.index(name), data, channels)
+        for name, data in encoded.items()
+    ]
 
 
 def conv_2d(model: Model, node: Node) -> list[Candidate]:
@@ -96,12 +109,14 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
     channels = _conv_channels(model, node, rows)
     positions = geometry.batches * geometry.out_h * geometry.out_w
     size = {"positions": positions, "columns": rows.shape[1], "rows": rows.shape[0]}
-    sparse_cost = cost.conv_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
+    sparse_cost = cost.conv_sparse(
+        **size, channels=geometry.in_c, band=BAND, non_zeros=int(np.count_nonzero(rows))
+    )
     return [
         Candidate(
             "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
         ),
-        *_delta8("conv_2d_delta8_s8", params, sparse_cost, rows, channels),
+        *_sparse("conv_2d", params, sparse_cost, rows, channels),
     ]
 
 
@@ -152,8 +167,8 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
     }
     size = {"batches": geometry.batches, "rows": len(rows)}
     dense_cost = cost.fully_connected_dense(**size, columns=geometry.columns)
-    sparse_cost = cost.fully_connected_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
+    sparse_cost = cost.fully_connected_sparse(**size, non_zeros=int(np.count_nonzero(rows)))
     return [
         Candidate("fully_connected_dense_s8", params, dense_cost, dense.encode(rows), channels),
-        *_delta8("fully_connected_delta8_s8", params, sparse_cost, rows, channels),
+        *_sparse("fully_connected", params, sparse_cost, rows, channels),
     ]

@@ -1,0 +1,100 @@
+/* Encoded sparse rows, as the kernels read them: row after row, each either as a list (es_lists.h) or at once.
+ *
+ * One es_sparse_<encoding>.c an encoding; the bytes are described in src/encoding/es_encoding_<encoding>.c.
+ */
+#ifndef ES_SPARSE_H
+#define ES_SPARSE_H
+
+#include "es_lists.h"
+
+/* Where the next row is read; what the three stand for is the encoding's own matter. */
+typedef struct {
+    const uint8_t *table;
+    const uint8_t *places;
+    const uint8_t *values;
+} es_sparse_cursor_t;
+
+/* Where the operands of a column lie. Columns come in groups of neighbours that are `step` apart; from the last of a
+ * group to the first of the next it is `step` and a jump more. The jumps repeat after `groups` groups.
+ */
+typedef struct {
+    uint32_t columns; /* of a group */
+    uint32_t step;    /* bytes, as in bits 12..31 of an entry */
+    uint32_t groups;
+    const uint32_t *jumps; /* `groups` of them, in the same form */
+} es_sparse_operands_t;
+
+/* A row as entries from `list` on. */
+typedef struct {
+    uint32_t *end;
+    int32_t sum; /* of the weights */
+} es_sparse_list_t;
+
+typedef struct {
+    /* Puts the cursor before row 0 of checked weights. */
+    void (*open)(es_sparse_cursor_t *cursor, const uint8_t *weights, uint32_t rows, uint32_t columns);
+    /* Writes a row's entries, up to `columns` of them, and goes on to the next row. */
+    es_sparse_list_t (*list)(es_sparse_cursor_t *cursor, uint32_t columns, const es_sparse_operands_t *operands,
+                             uint32_t *list);
+    /* acc + a row times a column of int8; goes on to the next row. */
+    int32_t (*dot)(es_sparse_cursor_t *cursor, uint32_t columns, const int8_t *column, int32_t acc);
+} es_sparse_t;
+
+extern const es_sparse_t es_sparse_bitmap;
+extern const es_sparse_t es_sparse_run4;
+extern const es_sparse_t es_sparse_delta8;
+
+/* Wraps, as the reference's sums do. */
+ES_INLINE int32_t es_sparse_add(int32_t acc, int32_t weight, int32_t value) {
+    return (int32_t)((uint32_t)acc + (uint32_t)(weight * value));
+}
+
+/* Entries in the making. */
+typedef struct {
+    const es_sparse_operands_t *operands;
+    uint32_t *next;
+    int32_t sum;
+    uint32_t step; /* of a column */
+    int32_t left;  /* columns behind the present one in its group */
+    uint32_t group;
+} es_sparse_writer_t;
+
+/* Before the first column: the first weight is one step on from there to column 0. */
+ES_INLINE es_sparse_writer_t es_sparse_begin(const es_sparse_operands_t *operands, uint32_t *list) {
+    const es_sparse_writer_t writer = {operands, list, 0, operands->step, (int32_t)operands->columns, 0};
+    return writer;
+}
+
+/* The jumps to the group that the present column is in. */
+ES_INLINE uint32_t es_sparse_jump(es_sparse_writer_t *writer) {
+    const es_sparse_operands_t *const operands = writer->operands;
+    uint32_t jump = 0;
+    do {
+        jump += operands->jumps[writer->group];
+        writer->group = writer->group + 1 == operands->groups ? 0 : writer->group + 1;
+        writer->left += (int32_t)operands->columns;
+    } while (writer->left < 0);
+    return jump;
+}
+
+/* The weight `columns` columns on, 1 or more. */
+ES_INLINE void es_sparse_put(es_sparse_writer_t *writer, uint32_t columns, int32_t weight) {
+    uint32_t entry = columns * writer->step;
+    writer->left -= (int32_t)columns;
+    if (ES_UNLIKELY(writer->left < 0)) {
+        entry += es_sparse_jump(writer);
+    }
+    *writer->next++ = entry | ((uint32_t)weight & ES_LISTS_FACTOR_MASK);
+    writer->sum += weight; /* at most 2^24 columns, so it fits */
+}
+
+/* The finished row; its first step was counted from before column 0. */
+ES_INLINE es_sparse_list_t es_sparse_end(const es_sparse_writer_t *writer, uint32_t *list) {
+    if (writer->next != list) {
+        *list -= writer->step;
+    }
+    const es_sparse_list_t row = {writer->next, writer->sum};
+    return row;
+}
+
+#endif

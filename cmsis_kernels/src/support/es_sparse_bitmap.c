@@ -1,0 +1,55 @@
+#include "es_sparse.h"
+
+/* places: the bits; values: the weights. */
+
+static void open(es_sparse_cursor_t *cursor, const uint8_t *weights, uint32_t rows, uint32_t columns) {
+    cursor->table = weights;
+    cursor->places = weights;
+    cursor->values = weights + (size_t)rows * ((columns + 31) / 32) * 4;
+}
+
+static es_sparse_list_t list_row(es_sparse_cursor_t *cursor, uint32_t columns, const es_sparse_operands_t *operands,
+                                 uint32_t *list) {
+    es_sparse_writer_t writer = es_sparse_begin(operands, list);
+    const int8_t *values = (const int8_t *)cursor->values;
+    const uint8_t *places = cursor->places;
+    uint32_t carried = 0; /* columns behind the last weight */
+    for (uint32_t words = (columns + 31) / 32; words != 0; words--) {
+        uint32_t bits = es_load_u32(places);
+        places += 4;
+        uint32_t left = 32;
+        while (bits != 0) {
+            const uint32_t zeros = es_clz(bits);
+            bits = bits << zeros << 1;
+            left -= zeros + 1;
+            es_sparse_put(&writer, carried + zeros + 1, *values++);
+            carried = 0;
+        }
+        carried += left;
+    }
+    cursor->places = places;
+    cursor->values = (const uint8_t *)values;
+    return es_sparse_end(&writer, list);
+}
+
+static int32_t dot_row(es_sparse_cursor_t *cursor, uint32_t columns, const int8_t *column, int32_t acc) {
+    const int8_t *values = (const int8_t *)cursor->values;
+    const uint8_t *places = cursor->places;
+    for (uint32_t words = (columns + 31) / 32; words != 0; words--) {
+        uint32_t bits = es_load_u32(places);
+        places += 4;
+        const int8_t *from = column;
+        while (bits != 0) {
+            const uint32_t zeros = es_clz(bits);
+            bits = bits << zeros << 1;
+            from += zeros;
+            acc = es_sparse_add(acc, *values++, *from++);
+        }
+        column += 32;
+    }
+    cursor->places = places;
+    cursor->values = (const uint8_t *)values;
+    return acc;
+}
+
+const es_sparse_t es_sparse_bitmap = {open, list_row, dot_row};

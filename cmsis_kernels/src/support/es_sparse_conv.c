@@ -1,0 +1,510 @@
+#include "es_sparse_conv.h"
+
+#include "es_size.h"
+#include "es_window.h"
+
+/* How a band's input becomes positions. */
+enum {
+    ROWS,    /* whole output rows: planes of padded input rows, shared by the taps */
+    PIXELS,  /* windows are pixels: any run of positions */
+    COLUMNS, /* narrow maps: each window copied to a column, any run of positions */
+    SINGLE   /* too few positions for a tile, or too many columns for a list: one after another */
+};
+
+enum {
+    TILE_POSITIONS = 2 * ES_LISTS_WORDS,
+    LEAST_POSITIONS = ES_LISTS_WORDS, /* of a tile, all there: some twice */
+    LEAST_WIDTH = TILE_POSITIONS - 1, /* of rows that are made as ROWS */
+    VECTORS_BAND = 2 * TILE_POSITIONS /* of a FULLY_CONNECTED */
+};
+
+typedef struct {
+    uint32_t mode;
+    uint32_t columns;     /* of a row of weights */
+    uint32_t channels;    /* planes of a position */
+    uint32_t rows;        /* output rows of a band */
+    uint32_t positions;   /* output positions of each */
+    uint32_t words;       /* that hold them */
+    uint32_t distance;    /* positions from the lower to the upper of a word */
+    uint32_t plane_words; /* `words`, and those that taps to the right reach */
+    uint32_t phases;      /* input columns that lie a stride apart are neighbours: planes of each channel */
+    uint32_t slots;       /* packed input rows */
+    uint32_t slot_step;   /* slots from an output row to the next */
+    uint32_t slot_bytes;
+    uint32_t packed_bytes;
+    uint32_t list_bytes;
+    uint32_t jumps_bytes;
+    uint32_t pad_bytes;
+    uint32_t column_bytes;
+} layout_t;
+
+/* Words for `positions` of a row, LEAST_POSITIONS or more; where a tile is not filled, it does some of them twice. */
+static void set_words(layout_t *layout, uint32_t positions) {
+    layout->positions = positions;
+    layout->words = positions / 2 + positions % 2;
+    layout->words = layout->words < ES_LISTS_WORDS ? ES_LISTS_WORDS : layout->words;
+    layout->distance = positions - layout->words;
+}
+
+static void set_packed(layout_t *layout, uint32_t reach) {
+    layout->plane_words = es_size_add(layout->words, reach);
+    const uint32_t planes = es_size_mul(layout->channels, layout->phases);
+    layout->slot_bytes = es_size_mul(es_size_mul(planes, layout->plane_words), 4);
+    layout->packed_bytes = es_size_mul(layout->slot_bytes, layout->slots);
+}
+
+/* Whether an entry can step from any packed word to any other. */
+static bool in_reach(const layout_t *layout) { return layout->packed_bytes < ES_LISTS_STEP_LIMIT; }
+
+static void set_rows(layout_t *layout, const es_conv_params_t *params, uint32_t rows) {
+    const uint32_t kernel_h = (uint32_t)params->kernel_h, stride_h = (uint32_t)params->stride_h;
+    const uint32_t stride_w = params->stride_w == 0 ? 1 : (uint32_t)params->stride_w;
+    const uint32_t reach = es_size_mul((uint32_t)params->kernel_w - 1, (uint32_t)params->dilation_w);
+    layout->mode = ROWS;
+    layout->channels = (uint32_t)params->in_c;
+    layout->rows = rows;
+    /* Output rows share input rows, unless their windows are apart or do not interlock. */
+    layout->slot_step = params->dilation_h == 1 && stride_h < kernel_h ? stride_h : kernel_h;
+    layout->slots = es_size_add(es_size_mul(rows - 1, layout->slot_step), kernel_h);
+    layout->phases = reach < stride_w ? reach + 1 : stride_w;
+    set_words(layout, (uint32_t)params->out_w);
+    set_packed(layout, reach / stride_w);
+}
+
+static void set_run(layout_t *layout, uint32_t mode, uint32_t positions) {
+    layout->mode = mode;
+    layout->channels = layout->columns;
+    layout->rows = 1;
+    layout->phases = 1;
+    layout->slots = 1;
+    layout->slot_step = 0;
+    set_words(layout, positions);
+    set_packed(layout, 0);
+}
+
+static void set_mode(layout_t *layout, const es_conv_params_t *params) {
+    const uint32_t out_h = (uint32_t)params->out_h, out_w = (uint32_t)params->out_w;
+    const uint32_t total = es_size_mul(es_size_mul((uint32_t)params->batches, out_h), out_w);
+    const uint32_t mode = es_window_is_pixel(params) ? PIXELS : COLUMNS;
+    if (mode != PIXELS && out_w >= LEAST_WIDTH) {
+        const uint32_t rows = params->band / out_w + (params->band % out_w != 0);
+        set_rows(layout, params, rows < out_h ? rows : out_h);
+        if (in_reach(layout)) {
+            return;
+        }
+        set_rows(layout, params, 1);
+        if (in_reach(layout)) {
+            return;
+        }
+    }
+    const uint32_t band = es_size_add(params->band, TILE_POSITIONS - 1) & ~(uint32_t)(TILE_POSITIONS - 1);
+    set_run(layout, mode, band < total ? band : total);
+    if (total >= LEAST_POSITIONS && in_reach(layout)) {
+        return;
+    }
+    set_run(layout, mode, TILE_POSITIONS < total ? TILE_POSITIONS : total);
+    if (total < LEAST_POSITIONS || !in_reach(layout)) {
+        layout->mode = SINGLE;
+        layout->packed_bytes = 0;
+    }
+}
+
+static layout_t layout_of(const es_conv_params_t *params) {
+    layout_t layout = {.mode = SINGLE};
+    const uint32_t in_c = (uint32_t)params->in_c;
+    const uint32_t kernel_w = (uint32_t)params->kernel_w;
+    layout.columns = es_size_mul(es_size_mul((uint32_t)params->kernel_h, kernel_w), in_c);
+    set_mode(&layout, params);
+    if (layout.mode != SINGLE) {
+        layout.list_bytes = es_size_mul(es_size_add(layout.columns, 2), 4);
+    }
+    if (layout.mode == ROWS) {
+        layout.jumps_bytes = es_size_mul(kernel_w, 4);
+        layout.pad_bytes = es_size_round4(in_c);
+    } else if (!es_window_is_pixel(params)) {
+        layout.pad_bytes = es_size_round4(es_size_mul(kernel_w, in_c));
+        layout.column_bytes = es_size_round4(layout.columns);
+    }
+    return layout;
+}
+
+uint32_t es_sparse_conv_bytes(const es_conv_params_t *params) {
+    const layout_t layout = layout_of(params);
+    const uint32_t columns_bytes = es_size_mul(layout.column_bytes, layout.mode == COLUMNS ? 2 : 1);
+    const uint32_t operands_bytes = es_size_add(layout.packed_bytes, layout.list_bytes);
+    const uint32_t pads_bytes = es_size_add(layout.jumps_bytes, layout.pad_bytes);
+    return es_size_add(es_size_add(operands_bytes, pads_bytes), columns_bytes);
+}
+
+es_conv_params_t es_sparse_conv_of_vectors(const es_fc_params_t *params) {
+    const es_conv_params_t conv = {
+        .batches = 1,
+        .in_h = 1,
+        .in_w = params->batches,
+        .in_c = params->in_c,
+        .out_h = 1,
+        .out_w = params->batches,
+        .out_c = params->out_c,
+        .kernel_h = 1,
+        .kernel_w = 1,
+        .stride_h = 1,
+        .stride_w = 1,
+        .dilation_h = 1,
+        .dilation_w = 1,
+        .out_zero_point = params->out_zero_point,
+        .act_min = params->act_min,
+        .act_max = params->act_max,
+        .band = VECTORS_BAND,
+    };
+    return conv;
+}
+
+/* What the parts of a run share. */
+typedef struct {
+    layout_t layout;
+    const es_conv_params_t *params;
+    const es_sparse_t *sparse;
+    const uint8_t *weights;
+    const es_channel_t *channels;
+    es_output_t out;
+    uint32_t *packed;
+    uint32_t *list;
+    uint32_t *jumps;
+    int8_t *pad;
+    int8_t *column;
+} run_t;
+
+/* Two positions' values to one word in each plane, lower + 128 and upper. */
+ES_INLINE void pack(uint32_t *to, uint32_t plane_words, const int8_t *lower, const int8_t *upper, uint32_t channels) {
+    const uint32_t top_bytes = 0xff00ff00U;
+    for (uint32_t fours = channels / 4; fours != 0; fours--) {
+        const uint32_t low = es_read_u32(lower) ^ 0x80808080U, high = es_read_u32(upper);
+        const uint32_t low02 = es_uxtb16(low), low13 = es_uxtb16_ror8(low);
+        const uint32_t high02 = high << 8 & top_bytes, high13 = high & top_bytes;
+        to[0] = es_pkhbt(low02, high02);
+        to[plane_words] = es_pkhbt(low13, high13);
+        to += 2 * plane_words;
+        to[0] = es_pkhtb(low02, high02);
+        to[plane_words] = es_pkhtb(low13, high13);
+        to += 2 * plane_words;
+        lower += 4;
+        upper += 4;
+    }
+    for (uint32_t left = channels % 4; left != 0; left--) {
+        *to = ((uint32_t)*upper++ << 24) | (uint32_t)(*lower++ + 128);
+        to += plane_words;
+    }
+}
+
+/* One input row of image `image` to planes, phase after phase. */
+static void pack_row(const run_t *run, const int8_t *image, int32_t y, uint32_t *to) {
+    const es_conv_params_t *const params = run->params;
+    const layout_t *const layout = &run->layout;
+    const int32_t in_w = params->in_w, in_c = params->in_c, stride = params->stride_w;
+    const bool inside = y >= 0 && y < params->in_h;
+    const int8_t *const row = inside ? image + (ptrdiff_t)y * in_w * in_c : run->pad;
+    for (uint32_t phase = 0; phase < layout->phases; phase++) {
+        int32_t x0 = (int32_t)phase - params->pad_left;
+        int32_t x1 = x0 + (int32_t)layout->distance * stride;
+        for (uint32_t word = 0; word < layout->plane_words; word++) {
+            const int8_t *const lower = inside && x0 >= 0 && x0 < in_w ? row + x0 * in_c : run->pad;
+            const int8_t *const upper = inside && x1 >= 0 && x1 < in_w ? row + x1 * in_c : run->pad;
+            pack(to + word, layout->plane_words, lower, upper, layout->channels);
+            x0 += stride;
+            x1 += stride;
+        }
+        to += layout->channels * layout->plane_words;
+    }
+}
+
+/* Downwards, so that they may overlap. */
+static void move_words(uint32_t *to, const uint32_t *from, uint32_t words) {
+    for (; words != 0; words--) {
+        *to++ = *from++;
+    }
+}
+
+/* The input of `rows` output rows from `out_y` on. Where `kept`, the band before was of all rows, and ended there. */
+static void pack_rows(const run_t *run, const int8_t *image, uint32_t out_y, uint32_t rows, bool kept) {
+    const es_conv_params_t *const params = run->params;
+    const layout_t *const layout = &run->layout;
+    const uint32_t slot_words = layout->slot_bytes / 4, kernel_h = (uint32_t)params->kernel_h;
+    const uint32_t slots = (rows - 1) * layout->slot_step + kernel_h;
+    uint32_t slot = 0;
+    if (kept) {
+        slot = layout->slots - layout->rows * layout->slot_step;
+        move_words(run->packed, run->packed + layout->rows * layout->slot_step * slot_words, slot * slot_words);
+    }
+    for (; slot < slots; slot++) {
+        int32_t y = (int32_t)out_y * params->stride_h - params->pad_top;
+        if (layout->slot_step == kernel_h) {
+            y += (int32_t)(slot / kernel_h) * params->stride_h + (int32_t)(slot % kernel_h) * params->dilation_h;
+        } else {
+            y += (int32_t)slot;
+        }
+        pack_row(run, image, y, run->packed + slot * slot_words);
+    }
+}
+
+/* The jumps from the taps of a filter row, each to the next. */
+static void set_jumps(const run_t *run) {
+    const layout_t *const layout = &run->layout;
+    const uint32_t stride = (uint32_t)run->params->stride_w, dilation = (uint32_t)run->params->dilation_w;
+    const uint32_t taps = (uint32_t)run->params->kernel_w;
+    const uint32_t tap_bytes = layout->channels * layout->plane_words * 4;
+    uint32_t before = 0, phase = 0, shift = 0;
+    for (uint32_t tap = 0; tap < taps; tap++) {
+        phase += dilation;
+        shift += phase / stride;
+        phase %= stride;
+        const uint32_t next = tap + 1 == taps ? layout->slot_bytes : phase * tap_bytes + shift * 4;
+        run->jumps[tap] = es_lists_entry((int32_t)(next - before - tap_bytes), 0);
+        before = next;
+    }
+}
+
+/* A row of weights on its way to its outputs. */
+typedef struct {
+    es_lists_channel_t lists;
+    const es_channel_t *channel;
+    uint32_t pairs_a_list;
+    bool is_short; /* one list and the short requantisation */
+} row_t;
+
+/* Where outputs of a band lie. */
+typedef struct {
+    const uint8_t *operands; /* of the first output row */
+    uint32_t row_bytes;      /* of operands from there to the next */
+    uint32_t rows;
+    uint32_t words;
+    int8_t *output;
+    uint32_t distance; /* bytes from a word's lower position to its upper */
+    uint32_t row_pitch;
+} band_t;
+
+/* Eight outputs of any row: list after list, the lower sums taken out after each. */
+static void any_tile(const row_t *row, const es_output_t *out, const void *operands, int8_t *output) {
+    const es_lists_channel_t *const lists = &row->lists;
+    int64_t acc[ES_LISTS_WORDS];
+    int32_t low[ES_LISTS_WORDS];
+    for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
+        acc[i] = lists->start[i];
+        low[i] = lists->low_start;
+    }
+    const uint32_t *list = lists->list;
+    for (uint32_t left = lists->pairs; left != 0;) {
+        const uint32_t pairs = left < row->pairs_a_list ? left : row->pairs_a_list;
+        operands = es_lists_add(list, pairs, operands, acc);
+        list += 2 * pairs;
+        left -= pairs;
+        for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
+            low[i] = (int32_t)((uint32_t)low[i] + (uint32_t)es_lower24(acc[i]));
+            acc[i] = (int64_t)((uint64_t)(uint32_t)es_upper24(acc[i]) << 24);
+        }
+    }
+    for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
+        output[0] = es_requantize(low[i], row->channel, out);
+        output[lists->distance] = es_requantize(es_upper24(acc[i]), row->channel, out);
+        output += lists->pitch;
+    }
+}
+
+/* All outputs of a band that one row of weights makes; the last tile of an output row goes over the one before. */
+static void make_tiles(const row_t *row, const es_output_t *out, const band_t *band, int8_t *output) {
+    const uint8_t *operands = band->operands;
+    const uint32_t tiles = band->words / ES_LISTS_WORDS, last = band->words - ES_LISTS_WORDS;
+    for (uint32_t left = band->rows; left != 0; left--) {
+        if (row->is_short) {
+            es_lists_outputs(&row->lists, operands, output, tiles);
+            if (last % ES_LISTS_WORDS != 0) {
+                es_lists_outputs(&row->lists, operands + 4 * last, output + last * row->lists.pitch, 1);
+            }
+        } else {
+            for (uint32_t word = 0; word < last; word += ES_LISTS_WORDS) {
+                any_tile(row, out, operands + 4 * word, output + word * row->lists.pitch);
+            }
+            any_tile(row, out, operands + 4 * last, output + last * row->lists.pitch);
+        }
+        operands += band->row_bytes;
+        output += band->row_pitch;
+    }
+}
+
+/* Whether the lower sums of a row stay inside 24 bits, -2^23..2^23-1: its positive weights, and its negative ones, add up
+ * to 32896 at most, as 255 * 32896 = 8388480.
+ */
+static bool is_one_list(const uint32_t *list, const es_sparse_list_t *entries) {
+    if (entries->end - list <= ES_LISTS_ENTRIES) {
+        return true;
+    }
+    int32_t above = 0; /* at most 2^24 weights, so it fits */
+    for (; list != entries->end; list++) {
+        const int32_t weight = (int32_t)(*list << 24) >> 24;
+        above += weight > 0 ? weight : 0;
+    }
+    return above <= 32896 && above - entries->sum <= 32896;
+}
+
+/* Makes a row's entries one list, or lists of 256 entries and a last one. */
+static void close_lists(row_t *row, uint32_t *list, const es_sparse_list_t *entries) {
+    const bool is_one = is_one_list(list, entries);
+    const uint32_t pairs = es_lists_close(list, entries->end);
+    row->lists.list = list;
+    row->lists.pairs = pairs;
+    row->pairs_a_list = is_one ? pairs : ES_LISTS_ENTRIES / 2;
+    for (uint32_t done = row->pairs_a_list; done < pairs; done += row->pairs_a_list) {
+        list[2 * done - 1] |= ES_LISTS_LAST;
+    }
+}
+
+static void set_channel(row_t *row, const es_channel_t *channel, const es_output_t *out, int32_t sum) {
+    const es_scale_t scale = es_scale_of(channel);
+    row->channel = channel;
+    row->is_short = es_scale_is_short(&scale, out) && row->pairs_a_list == row->lists.pairs;
+    for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
+        row->lists.start[i] = (int64_t)((uint64_t)(uint32_t)channel->bias << 24);
+    }
+    row->lists.low_start = (int32_t)((uint32_t)channel->bias - 128U * (uint32_t)sum);
+    row->lists.multiplier = scale.multiplier;
+    row->lists.rounding = scale.rounding;
+    row->lists.shift = scale.shift;
+}
+
+/* All outputs of a band whose operands are packed. */
+static void make_band(const run_t *run, const band_t *band) {
+    const layout_t *const layout = &run->layout;
+    const bool taps = layout->mode == ROWS;
+    const es_sparse_operands_t operands = {layout->channels, es_lists_entry((int32_t)layout->plane_words * 4, 0),
+                                           taps ? (uint32_t)run->params->kernel_w : 1, run->jumps};
+    es_sparse_cursor_t cursor;
+    const uint32_t rows = (uint32_t)run->params->out_c;
+    run->sparse->open(&cursor, run->weights, rows, layout->columns);
+    row_t row = {.lists = {.distance = band->distance, .pitch = rows}};
+    for (uint32_t i = 0; i < rows; i++) {
+        const es_sparse_list_t entries = run->sparse->list(&cursor, layout->columns, &operands, run->list);
+        close_lists(&row, run->list, &entries);
+        set_channel(&row, &run->channels[i], &run->out, entries.sum);
+        make_tiles(&row, &run->out, band, band->output + i);
+    }
+}
+
+static void run_rows(const run_t *run, const int8_t *input, int8_t *output) {
+    const es_conv_params_t *const params = run->params;
+    const layout_t *const layout = &run->layout;
+    const uint32_t out_h = (uint32_t)params->out_h, out_c = (uint32_t)params->out_c;
+    const uint32_t row_pitch = (uint32_t)params->out_w * out_c;
+    const bool shared = layout->slot_step != (uint32_t)params->kernel_h;
+    es_fill(run->pad, params->in_zero_point, layout->pad_bytes);
+    set_jumps(run);
+    for (int32_t batch = 0; batch < params->batches; batch++) {
+        for (uint32_t y = 0; y < out_h; y += layout->rows) {
+            const uint32_t rows = out_h - y < layout->rows ? out_h - y : layout->rows;
+            pack_rows(run, input, y, rows, shared && y != 0);
+            const band_t band = {
+                .operands = (const uint8_t *)run->packed,
+                .row_bytes = layout->slot_step * layout->slot_bytes,
+                .rows = rows,
+                .words = layout->words,
+                .output = output,
+                .distance = layout->distance * out_c,
+                .row_pitch = row_pitch,
+            };
+            make_band(run, &band);
+            output += rows * row_pitch;
+        }
+        input += (ptrdiff_t)params->in_h * params->in_w * params->in_c;
+    }
+}
+
+/* The window of output position `position`, counted through all images. */
+static es_window_t window_at(const es_conv_params_t *params, const int8_t *input, uint32_t position) {
+    const uint32_t out_w = (uint32_t)params->out_w, out_h = (uint32_t)params->out_h;
+    const int32_t x = (int32_t)(position % out_w), y = (int32_t)(position / out_w % out_h);
+    const ptrdiff_t image_bytes = (ptrdiff_t)params->in_h * params->in_w * params->in_c;
+    const es_window_t window = {input + (ptrdiff_t)(position / out_w / out_h) * image_bytes,
+                                y * params->stride_h - params->pad_top, x * params->stride_w - params->pad_left, y, x};
+    return window;
+}
+
+/* The values of a position's window, one after another: those of the pixel itself, or copied to `column`. */
+static const int8_t *values_at(const run_t *run, const int8_t *input, uint32_t position, int8_t *column) {
+    if (run->layout.column_bytes == 0) {
+        return input + (size_t)position * run->layout.columns;
+    }
+    const es_window_t window = window_at(run->params, input, position);
+    es_window_copy(run->params, &window, run->pad, column);
+    return column;
+}
+
+/* Runs of positions; the last one goes over the one before, so that it is of tiles that are all there. */
+static void run_positions(const run_t *run, const int8_t *input, int8_t *output, uint32_t total) {
+    const layout_t *const layout = &run->layout;
+    const uint32_t out_c = (uint32_t)run->params->out_c;
+    es_fill(run->pad, run->params->in_zero_point, layout->pad_bytes);
+    run_t part = *run;
+    for (uint32_t first = 0; first < total; first += layout->positions) {
+        uint32_t begin = first;
+        if (total - first < layout->positions) {
+            const uint32_t tiles = (total - first + TILE_POSITIONS - 1) / TILE_POSITIONS * TILE_POSITIONS;
+            set_words(&part.layout, tiles < layout->positions ? tiles : layout->positions);
+            part.layout.plane_words = part.layout.words;
+            begin = total - part.layout.positions;
+        }
+        for (uint32_t word = 0; word < part.layout.words; word++) {
+            const uint32_t position = begin + word;
+            const int8_t *const lower = values_at(run, input, position, run->column);
+            const int8_t *const upper =
+                values_at(run, input, position + part.layout.distance, run->column + layout->column_bytes);
+            pack(run->packed + word, part.layout.plane_words, lower, upper, layout->channels);
+        }
+        const band_t band = {
+            .operands = (const uint8_t *)run->packed,
+            .rows = 1,
+            .words = part.layout.words,
+            .output = output + (size_t)begin * out_c,
+            .distance = part.layout.distance * out_c,
+        };
+        make_band(&part, &band);
+    }
+}
+
+static void run_single(const run_t *run, const int8_t *input, int8_t *output, uint32_t total) {
+    const uint32_t rows = (uint32_t)run->params->out_c;
+    es_fill(run->pad, run->params->in_zero_point, run->layout.pad_bytes);
+    for (uint32_t position = 0; position < total; position++) {
+        const int8_t *const values = values_at(run, input, position, run->column);
+        const es_channel_t *channel = run->channels;
+        es_sparse_cursor_t cursor;
+        run->sparse->open(&cursor, run->weights, rows, run->layout.columns);
+        for (uint32_t row = 0; row < rows; row++) {
+            const int32_t acc = run->sparse->dot(&cursor, run->layout.columns, values, channel->bias);
+            *output++ = es_requantize(acc, channel, &run->out);
+            channel++;
+        }
+    }
+}
+
+void es_sparse_conv(const es_sparse_t *sparse, const es_conv_params_t *params, const int8_t *input,
+                    const uint8_t *weights, const es_channel_t *channels, int8_t *output, void *scratch) {
+    run_t run = {
+        .layout = layout_of(params),
+        .params = params,
+        .sparse = sparse,
+        .weights = weights,
+        .channels = channels,
+        .out = es_output(params->out_zero_point, params->act_min, params->act_max),
+    };
+    const uint32_t total = (uint32_t)(params->batches * params->out_h * params->out_w);
+    run.packed = scratch;
+    run.list = run.packed + run.layout.packed_bytes / 4;
+    run.jumps = run.list + run.layout.list_bytes / 4;
+    run.pad = (int8_t *)(run.jumps + run.layout.jumps_bytes / 4);
+    run.column = run.pad + run.layout.pad_bytes;
+    if (run.layout.mode == ROWS) {
+        run_rows(&run, input, output);
+    } else if (run.layout.mode == SINGLE) {
+        run_single(&run, input, output, total);
+    } else {
+        run_positions(&run, input, output, total);
+    }
+}
