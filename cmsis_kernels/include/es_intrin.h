@@ -58,7 +58,10 @@ ES_INLINE uint32_t es_clz(uint32_t x) { return x == 0 ? 32 : (uint32_t)__builtin
  *   es_load_pair(p, step, x, y)       two words, likewise
  *   es_store_pair(p, step, x, y)      two words from x and y, likewise
  *   es_load_scaled8(base, index)      word at base + 8 * index, base a multiple of 4
+ *   es_lower24(acc), es_upper24(acc)  acc = upper * 2^24 + lower taken apart, lower in -2^23..2^23-1; upper wraps
  */
+
+ES_INLINE int32_t es_lower24(int64_t acc) { return (int32_t)((uint32_t)(uint64_t)acc << 8) >> 8; }
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
 
@@ -101,6 +104,14 @@ ES_INLINE int32_t es_smmlar(int32_t a, int32_t b, int32_t sum) {
     return result;
 }
 
+/* Bit 23, the sign of the lower sum, leaves the shift as carry. */
+ES_INLINE int32_t es_upper24(int64_t acc) {
+    const uint32_t low = (uint32_t)(uint64_t)acc, high = (uint32_t)((uint64_t)acc >> 32);
+    int32_t result;
+    __asm__("lsrs %0, %1, #24\n\tadc %0, %0, %2, lsl #8" : "=&r"(result) : "r"(low), "r"(high) : "cc");
+    return result;
+}
+
 ES_MAC(smlad, "smlad")
 ES_MAC(smlabb, "smlabb")
 ES_MAC(smlabt, "smlabt")
@@ -137,6 +148,10 @@ ES_INLINE uint32_t es_load_scaled8(const void *base, uint32_t index) {
 #define es_sequence(done, next) __asm__ volatile("" : "+r"(done), "+r"(next))
 
 #else
+
+ES_INLINE int32_t es_upper24(int64_t acc) {
+    return (int32_t)((uint32_t)((uint64_t)acc >> 24) + ((uint32_t)(uint64_t)acc >> 23 & 1U));
+}
 
 ES_INLINE int32_t es_low16(uint32_t x) { return (int16_t)(x & 0xffffU); }
 

@@ -1,0 +1,59 @@
+/* Lists of non-zero factors times words that hold two values each: what makes a zero cost nothing.
+ *
+ * A word is `upper * 2^24 + lower`, upper -128..127 and lower 0..255 or -127..127 (so that the word is an int32). One
+ * 32 x 32 -> 64 multiplication by a factor, SMLAL, then forms two products, and a 64-bit accumulator sums both: the lower
+ * sum in bits 0..23, signed, the upper one above. Convolutions with sparse weights take a weight as factor and let a word
+ * hold the activations of two positions; kernels for sparse activations take an activation less its zero point and let
+ * it hold two weights.
+ *
+ * A list is pairs of entries, one word each:
+ *
+ *   bits  0..10   factor, -1024..1023
+ *   bit   11      1 in the last entry of the list, else 0
+ *   bits 12..13   0
+ *   bits 14..31   words from the first operand of the entry before, or from the base, to that of this one; signed
+ *
+ * The sums cannot be mixed up while the lower ones stay inside -2^23 .. 2^23-1: 256 entries of |factor| <= 128 with lower
+ * values 0..255 (256 * 128 * 255 = 8355840 < 2^23 = 8388608), or of |factor| <= 255 with -128..127; 128 entries of
+ * |factor| <= 255 with 0..255. Longer rows are several lists; es_lower24 and es_upper24 take their
+ * accumulators apart after each.
+ */
+#ifndef ES_LISTS_H
+#define ES_LISTS_H
+
+#include "es_intrin.h"
+
+enum {
+    ES_LISTS_ENTRIES = 256,           /* of a list whose factors are int8, at most */
+    ES_LISTS_WORDS = 4,               /* operands of an entry, and accumulators */
+    ES_LISTS_FACTOR_MASK = 0x7ff,     /* bits 0..10 */
+    ES_LISTS_LAST = 0x800,            /* bit 11 */
+    ES_LISTS_STEP_LIMIT = 0x20000 * 4 /* a step forwards is less, in bytes */
+};
+
+/* An entry: `step_bytes`, a multiple of 4, from the operands of the entry before. */
+ES_INLINE uint32_t es_lists_entry(int32_t step_bytes, int32_t factor) {
+    return ((uint32_t)step_bytes << 12) | ((uint32_t)factor & ES_LISTS_FACTOR_MASK);
+}
+
+/* Makes a list of the entries from `list` to `end`, of which there may be none: writes up to two more entries of factor
+ * 0 and marks the last. Returns how many pairs it has, 1 or more.
+ */
+ES_INLINE uint32_t es_lists_close(uint32_t *list, uint32_t *end) {
+    if (end == list) {
+        *end++ = 0;
+    }
+    if ((end - list) % 2 != 0) {
+        *end++ = 0;
+    }
+    end[-1] |= ES_LISTS_LAST;
+    return (uint32_t)(end - list) / 2;
+}
+
+/* acc[i] += factor * word i, summed over the entries of a list of `pairs` pairs, 1 or more; the four words lie at
+ * `base`, a multiple of 4, plus the steps up to their entry. 1.09 instructions a product in the loop on ARMv7-M and
+ * later, and about 10 a call.
+ */
+void es_lists_add(const uint32_t *list, uint32_t pairs, const void *base, int64_t acc[ES_LISTS_WORDS]);
+
+#endif
