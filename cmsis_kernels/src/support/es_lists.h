@@ -56,4 +56,16 @@ ES_INLINE uint32_t es_lists_close(uint32_t *list, uint32_t *end) {
  */
 void es_lists_add(const uint32_t *list, uint32_t pairs, const void *base, int64_t acc[ES_LISTS_WORDS]);
 
+/* A part of a list whose entries need neither be even in number nor marked. */
+typedef struct {
+    const uint32_t *first;
+    const uint8_t *base; /* the first entry's operands lie its step behind */
+    const uint32_t *end;
+} es_lists_span_t;
+
+/* As es_lists_add, over spans one after another, each with a base of its own; spans may be empty, and one at least there
+ * is. 1.11 instructions a product in the loop, and 16 a span.
+ */
+void es_lists_add_spans(const es_lists_span_t *spans, const es_lists_span_t *end, int64_t acc[ES_LISTS_WORDS]);
+
 #endif

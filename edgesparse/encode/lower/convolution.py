@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from edgesparse import quantize
 from edgesparse.encode import cost, delta8, dense
 from edgesparse.encode.lower.candidate import NEVER, Candidate
+from edgesparse.encode.lower.skipping import conv_2d_skipping, fully_connected_skipping
 from edgesparse.encode.requantisation import channel_rows
 from edgesparse.model import Model, Node, Tensor
 from edgesparse.ops import (
@@ -44,7 +45,9 @@ def _weight_scales(model: Model, node: Node) -> tuple[float, ...]:
     return quantization.scales
 
 
-def _conv_channels(model: Model, node: Node, rows: NDArray[np.int8]) -> bytes:
+def _conv_channels(
+    model: Model, node: Node, rows: NDArray[np.int8], *, whole_rows: bool = True
+) -> bytes:
     source, result = _operands(model, node)
     in_scale, in_zero_point = source.affine()
     out_scale, out_zero_point = result.affine()
@@ -56,6 +59,7 @@ def _conv_channels(model: Model, node: Node, rows: NDArray[np.int8]) -> bytes:
         quantize.conv_multipliers(in_scale, per_row, out_scale),
         in_zero_point=in_zero_point,
         out_zero_point=out_zero_point,
+        whole_rows=whole_rows,
     )
 
 
@@ -102,6 +106,13 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
             "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
         ),
         *_delta8("conv_2d_delta8_s8", params, sparse_cost, rows, channels),
+        *conv_2d_skipping(
+            params,
+            rows,
+            channels,
+            plain_channels=_conv_channels(model, node, rows, whole_rows=False),
+            dense_cost=cost.conv_dense(**size),
+        ),
     ]
 
 
@@ -133,12 +144,16 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
         rescales = (one,) * len(rows)
     else:
         rescales = quantize.conv_multipliers(in_scale, scales, out_scale)
-    channels = channel_rows(
-        rows,
-        _biases(model, node, len(rows)),
-        rescales,
-        in_zero_point=in_zero_point,
-        out_zero_point=out_zero_point,
+    channels, plain_channels = (
+        channel_rows(
+            rows,
+            _biases(model, node, len(rows)),
+            rescales,
+            in_zero_point=in_zero_point,
+            out_zero_point=out_zero_point,
+            whole_rows=whole_rows,
+        )
+        for whole_rows in (True, False)
     )
     act_min, act_max = activation_range(options.activation, out_scale, out_zero_point)
     params = {
@@ -156,4 +171,5 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
     return [
         Candidate("fully_connected_dense_s8", params, dense_cost, dense.encode(rows), channels),
         *_delta8("fully_connected_delta8_s8", params, sparse_cost, rows, channels),
+        *fully_connected_skipping(params, rows, plain_channels),
     ]
