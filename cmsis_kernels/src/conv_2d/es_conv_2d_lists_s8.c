@@ -42,6 +42,7 @@ static uint32_t run_block(const es_skip_lists_t *lists, const weights_t *weights
         const uint32_t sum = es_load_u32(weights->sums + 4 * (first + i));
         block.bias[i] = (int32_t)((uint32_t)block.bias[i] + (uint32_t)window->in_zero_point * sum);
     }
+    es_skip_block_bias(&block);
     es_pair_words(words, weights->rows + first * weights->row_bytes, weights->row_bytes, block.rows,
                   weights->row_bytes / 4);
     return es_skip_multiply(lists, &block, out_y, output + first);

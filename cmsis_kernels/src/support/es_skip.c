@@ -5,8 +5,7 @@
 #include "es_window.h"
 
 enum {
-    SPANS = 8, /* added at a time; more filter rows than that take several times */
-    UNIT_SHIFT = 16 /* of a step of one input, as an entry holds it */
+    SPANS = 8 /* added at a time; more filter rows than that take several times */
 };
 
 /* --- Lists --- */
@@ -43,13 +42,21 @@ static uint32_t lists_bytes(const es_conv_params_t *window, uint32_t slots) {
     return es_size_mul(es_size_mul(es_size_mul((uint32_t)window->in_w, (uint32_t)window->in_c), 4), slots);
 }
 
+/* Places of a row: its pixels, one behind them, and what windows reach on both sides. */
+static uint32_t places_of(const es_conv_params_t *window) {
+    const uint32_t inside = es_size_add(es_size_add((uint32_t)window->in_w, 1), (uint32_t)window->pad_left);
+    const uint32_t last = es_size_mul((uint32_t)window->out_w - 1, (uint32_t)window->stride_w);
+    const uint32_t reached = es_size_add(es_size_add(last, (uint32_t)window->kernel_w), 1);
+    return inside > reached ? inside : reached;
+}
+
 uint32_t es_skip_buffer_size(const es_conv_params_t *params) {
     if (params->in_c < 1 || params->in_w < 1 || params->out_w < 1) {
         return UINT32_MAX - 3U;
     }
     const es_conv_params_t window = geometry_of(params);
     const uint32_t slots = slots_of(&window, band_rows_of(&window, params->band));
-    const uint32_t starts_bytes = es_size_mul(es_size_mul((uint32_t)window.in_w + 1, 4), slots);
+    const uint32_t starts_bytes = es_size_mul(es_size_mul(places_of(&window), 4), slots);
     return es_size_round4(es_size_add(lists_bytes(&window, slots), starts_bytes));
 }
 
@@ -58,6 +65,7 @@ void es_skip_open(es_skip_lists_t *lists, const es_conv_params_t *params, uint32
     lists->positions = (uint32_t)(params->batches * params->out_h * params->out_w);
     lists->band_rows = band_rows_of(&lists->window, params->band);
     lists->slots = slots_of(&lists->window, lists->band_rows);
+    lists->places = places_of(&lists->window);
     lists->limit = limit;
     lists->lists = scratch;
     lists->starts = lists->lists + lists_bytes(&lists->window, lists->slots) / 4;
@@ -65,47 +73,42 @@ void es_skip_open(es_skip_lists_t *lists, const es_conv_params_t *params, uint32
 
 uint32_t *es_skip_list_vector(uint32_t *list, const int8_t *from, uint32_t count, int32_t zero_point,
                               uint32_t *position) {
-    const uint32_t key = ((uint32_t)zero_point & 0xffU) * 0x01010101U;
-    uint32_t step = *position << UNIT_SHIFT;
-    for (; count >= 4; count -= 4) {
-        const uint32_t word = es_read_u32(from);
-        const uint32_t different = word ^ key;
-        from += 4;
-        for (uint32_t bit = 0; bit < 32; bit += 8) {
-            if ((different & 0xffU << bit) != 0) {
-                const int32_t factor = (int8_t)(word >> bit & 0xffU) - zero_point;
-                *list++ = step | ((uint32_t)factor & ES_LISTS_FACTOR_MASK);
-                step = 0;
-            }
-            step += 1U << UNIT_SHIFT;
-        }
+    uint32_t step = *position << ES_LISTS_UNIT_SHIFT;
+    if (count >= 4) {
+        list = es_lists_from_words(list, from, count / 4, zero_point, &step);
     }
-    for (; count != 0; count--) {
+    from += count & ~3U;
+    for (count %= 4; count != 0; count--) {
         const int32_t factor = *from++ - zero_point;
         if (factor != 0) {
             *list++ = step | ((uint32_t)factor & ES_LISTS_FACTOR_MASK);
             step = 0;
         }
-        step += 1U << UNIT_SHIFT;
+        step += 1U << ES_LISTS_UNIT_SHIFT;
     }
-    *position = step >> UNIT_SHIFT;
+    *position = step >> ES_LISTS_UNIT_SHIFT;
     return list;
 }
 
 /* Lists a row of `pixels` pixels. */
 static void list_row(const es_skip_lists_t *lists, const int8_t *from, uint32_t pixels, uint32_t slot) {
     const uint32_t in_c = (uint32_t)lists->window.in_c;
-    const uint32_t in_w = (uint32_t)lists->window.in_w;
     const int32_t zero_point = lists->window.in_zero_point;
-    uint32_t *const row = lists->lists + slot * in_w * in_c;
-    uint32_t *starts = lists->starts + slot * (in_w + 1);
+    uint32_t *const row = lists->lists + slot * (uint32_t)lists->window.in_w * in_c;
+    uint32_t *starts = lists->starts + slot * lists->places;
+    uint32_t *const starts_end = starts + lists->places;
     uint32_t *list = row;
     uint32_t position = 0;
+    for (int32_t i = 0; i < lists->window.pad_left; i++) {
+        *starts++ = 0;
+    }
     for (uint32_t input = 0; input < pixels * in_c; input += in_c) {
         *starts++ = (uint32_t)(list - row) | (input - position) << 16;
         list = es_skip_list_vector(list, from + input, in_c, zero_point, &position);
     }
-    *starts = (uint32_t)(list - row);
+    while (starts != starts_end) {
+        *starts++ = (uint32_t)(list - row);
+    }
 }
 
 /* Pixels of a row: the last one of a list of pixels may be shorter. */
@@ -144,16 +147,28 @@ void es_skip_list_rows(const es_skip_lists_t *lists, const int8_t *image, uint32
 
 /* --- Products --- */
 
+/* An accumulator whose upper sum starts at the bias. */
+static int64_t start_of(int32_t upper_bias) { return (int64_t)((uint64_t)(int64_t)upper_bias << 24); }
+
 void es_skip_block_open(es_skip_block_t *block, const es_channel_t *channels, uint32_t first, uint32_t rows) {
     block->channels = channels + first;
     block->rows = rows - first < ES_SKIP_ROWS ? rows - first : ES_SKIP_ROWS;
-    block->is_short = block->rows == ES_SKIP_ROWS;
+    block->is_short = true;
     for (uint32_t i = 0; i < ES_SKIP_ROWS; i++) {
-        block->bias[i] = i < block->rows ? block->channels[i].bias : 0;
-        if (i < block->rows) {
-            const es_scale_t scale = es_scale_of(&block->channels[i]);
-            block->is_short = block->is_short && es_scale_is_short(&scale, &block->out);
-        }
+        const es_channel_t *channel = &block->channels[i < block->rows ? i : 0];
+        const es_scale_t scale = es_scale_of(channel);
+        es_lists_scale_t *to = &block->fast.scales[i / 2];
+        *(i % 2 == 0 ? &to->lower : &to->upper) = scale;
+        block->is_short = block->is_short && es_scale_is_short(&scale, &block->out);
+        block->bias[i] = channel->bias;
+    }
+    es_skip_block_bias(block);
+}
+
+void es_skip_block_bias(es_skip_block_t *block) {
+    for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
+        block->fast.scales[i].lower_bias2 = (int32_t)((uint32_t)block->bias[2 * i] << 1);
+        block->fast.start[i] = start_of(block->bias[2 * i + 1]);
     }
 }
 
@@ -168,19 +183,6 @@ static void add_lanes(const int64_t acc[ES_LISTS_WORDS], int32_t sums[ES_SKIP_RO
 static void write_outputs(const es_skip_block_t *block, const int32_t sums[ES_SKIP_ROWS], int8_t *output) {
     for (uint32_t i = 0; i < block->rows; i++) {
         output[i] = es_requantize(sums[i], &block->channels[i], &block->out);
-    }
-}
-
-/* All sums from the lanes to the outputs, where every row is there and short. */
-ES_INLINE void write_block(const es_skip_block_t *block, const int64_t acc[ES_LISTS_WORDS], int8_t *output) {
-    const es_channel_t *channel = block->channels;
-    for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
-        const es_scale_t scale0 = es_scale_of(channel), scale1 = es_scale_of(channel + 1);
-        const uint32_t low = (uint32_t)block->bias[2 * i] + (uint32_t)es_lower24(acc[i]);
-        const uint32_t high = (uint32_t)block->bias[2 * i + 1] + (uint32_t)es_upper24(acc[i]);
-        output[2 * i] = (int8_t)es_requantize_short((int32_t)low, &scale0);
-        output[2 * i + 1] = (int8_t)es_requantize_short((int32_t)high, &scale1);
-        channel += 2;
     }
 }
 
@@ -216,18 +218,10 @@ static void write_any(const es_skip_block_t *block, const es_lists_span_t *spans
     write_outputs(block, sums, output);
 }
 
-static uint32_t entries_of(const es_lists_span_t *spans, uint32_t count) {
-    uint32_t entries = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        entries += (uint32_t)(spans[i].end - spans[i].first);
-    }
-    return entries;
-}
-
 /* What stays the same along a row of outputs, for up to SPANS rows of the filter. */
 typedef struct {
-    const uint32_t *list;
     const uint32_t *starts;
+    const uint32_t *list;
     const uint8_t *words;
 } tap_row_t;
 
@@ -242,8 +236,8 @@ static uint32_t find_tap_rows(const es_skip_lists_t *lists, const es_skip_block_
         const int32_t y = (int32_t)out_y * window->stride_h - window->pad_top + *ky * window->dilation_h;
         if (y >= 0 && y < window->in_h) {
             const uint32_t slot = (uint32_t)y % lists->slots;
+            rows[count].starts = lists->starts + slot * lists->places;
             rows[count].list = lists->lists + slot * row_inputs;
-            rows[count].starts = lists->starts + slot * ((uint32_t)window->in_w + 1);
             rows[count].words = block->words + (uint32_t)*ky * tap_bytes;
             count++;
         }
@@ -251,33 +245,21 @@ static uint32_t find_tap_rows(const es_skip_lists_t *lists, const es_skip_block_
     return count;
 }
 
-/* The entries of pixels first..end-1 of a row; pixel `first` meets tap kx. */
-ES_INLINE void find_span(const es_conv_params_t *window, const tap_row_t *row, int32_t first, int32_t end, int32_t kx,
-                         es_lists_span_t *span) {
+/* The entries of a row's places first..end-1. Their operands begin `behind_bytes` before those of the input that an entry
+ * stands for. Returns how many they are.
+ */
+ES_INLINE uint32_t find_span(const tap_row_t *row, uint32_t first, uint32_t end, uint32_t behind_bytes,
+                             es_lists_span_t *span) {
     const uint32_t start = row->starts[first];
-    const int32_t input = (int32_t)(start >> 16) - (first - kx) * window->in_c; /* where the steps stand */
+    const uint32_t after = row->starts[end] & 0xffffU;
     span->first = row->list + (start & 0xffffU);
-    span->end = row->list + (row->starts[end] & 0xffffU);
-    span->base = (const uint8_t *)((uintptr_t)row->words + (uintptr_t)(intptr_t)(input * ES_SKIP_WORD_BYTES));
+    span->end = row->list + after;
+    const int32_t from_words = (int32_t)((start >> 16) * ES_SKIP_WORD_BYTES - behind_bytes);
+    span->base = (const uint8_t *)((uintptr_t)row->words + (uintptr_t)(intptr_t)from_words);
+    return after - (start & 0xffffU);
 }
 
-/* The spans of a window at input column x under some filter rows, for taps kx..end-1. Returns how many. */
-ES_INLINE uint32_t find_spans(const es_conv_params_t *window, const tap_row_t *rows, uint32_t count, int32_t x,
-                              int32_t kx, es_lists_span_t spans[SPANS]) {
-    const int32_t taps = window->dilation_w == 1 ? window->kernel_w : 1;
-    const int32_t column = x + kx * window->dilation_w;
-    const int32_t first = column < 0 ? 0 : column;
-    const int32_t end = column + taps < window->in_w ? column + taps : window->in_w;
-    if (first >= end) {
-        return 0;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        find_span(window, &rows[i], first, end, kx + first - column, &spans[i]);
-    }
-    return count;
-}
-
-/* One position where a filter has more rows than SPANS or gaps. */
+/* One position where a filter has more rows than SPANS, or gaps. Returns its entries. */
 static uint32_t multiply_slowly(const es_skip_lists_t *lists, const es_skip_block_t *block, uint32_t out_y, int32_t x,
                                 int8_t *output) {
     const es_conv_params_t *window = &lists->window;
@@ -286,60 +268,84 @@ static uint32_t multiply_slowly(const es_skip_lists_t *lists, const es_skip_bloc
     memcpy(sums, block->bias, sizeof(sums));
     for (int32_t ky = 0; ky < window->kernel_h;) {
         tap_row_t rows[SPANS];
-        es_lists_span_t spans[SPANS];
-        const uint32_t row_count = find_tap_rows(lists, block, out_y, &ky, rows);
-        for (int32_t kx = 0; kx < window->kernel_w; kx += window->dilation_w == 1 ? window->kernel_w : 1) {
-            const uint32_t count = find_spans(window, rows, row_count, x, kx, spans);
-            entries += entries_of(spans, count);
-            add_in_pieces(spans, count, lists->limit, sums);
+        const uint32_t count = find_tap_rows(lists, block, out_y, &ky, rows);
+        for (int32_t kx = 0; kx < window->kernel_w; kx++) {
+            const int32_t column = x + kx * window->dilation_w;
+            const uint32_t place = (uint32_t)(column + window->pad_left);
+            for (uint32_t i = 0; i < count && column >= 0 && column < window->in_w; i++) {
+                es_lists_span_t span;
+                const uint32_t behind_bytes = (uint32_t)((column - kx) * window->in_c) * ES_SKIP_WORD_BYTES;
+                entries += find_span(&rows[i], place, place + 1, behind_bytes, &span);
+                add_in_pieces(&span, 1, lists->limit, sums);
+            }
         }
     }
     write_outputs(block, sums, output);
     return entries;
 }
 
-/* The block's outputs of `count` spans, which have `entries` entries. */
+/* The block's outputs of `count` spans, one at least, which have `entries` entries. */
 ES_INLINE void multiply_spans(const es_skip_block_t *block, const es_lists_span_t *spans, uint32_t count,
                               uint32_t entries, uint32_t limit, int8_t *output) {
-    int64_t acc[ES_LISTS_WORDS] = {0, 0, 0, 0};
     if (ES_UNLIKELY(!block->is_short || entries > limit)) {
         write_any(block, spans, count, entries > limit, limit, output);
-        return;
+    } else if (ES_UNLIKELY(block->rows != ES_SKIP_ROWS)) {
+        int8_t all[ES_SKIP_ROWS];
+        es_lists_outputs(spans, spans + count, &block->fast, all);
+        memcpy(output, all, block->rows);
+    } else {
+        es_lists_outputs(spans, spans + count, &block->fast, output);
     }
-    if (count != 0) {
-        es_lists_add_spans(spans, spans + count, acc);
-    }
-    write_block(block, acc, output);
 }
 
 void es_skip_span(const es_skip_block_t *block, const es_lists_span_t *span, uint32_t limit, int8_t *output) {
-    multiply_spans(block, span, 1, entries_of(span, 1), limit, output);
+    multiply_spans(block, span, 1, (uint32_t)(span->end - span->first), limit, output);
+}
+
+/* A row of `positions` outputs under the tap rows. Returns the entries. */
+static uint32_t multiply_row(const es_skip_lists_t *lists, const es_skip_block_t *block, const tap_row_t *rows,
+                             uint32_t row_count, uint32_t positions, int8_t *output) {
+    const es_conv_params_t *window = &lists->window;
+    const uint32_t taps = (uint32_t)window->kernel_w;
+    const uint32_t step_bytes = (uint32_t)(window->stride_w * window->in_c) * ES_SKIP_WORD_BYTES;
+    es_lists_span_t spans[SPANS];
+    uint32_t behind_bytes = 0U - (uint32_t)(window->pad_left * window->in_c) * ES_SKIP_WORD_BYTES;
+    uint32_t entries = 0;
+    uint32_t place = 0;
+    spans[0] = (es_lists_span_t){lists->lists, block->words, lists->lists}; /* empty: where no row meets the image */
+    for (; positions != 0; positions--) {
+        uint32_t found = 0;
+        for (uint32_t i = 0; i < row_count; i++) {
+            found += find_span(&rows[i], place, place + taps, behind_bytes, &spans[i]);
+        }
+        multiply_spans(block, spans, row_count == 0 ? 1 : row_count, found, lists->limit, output);
+        entries += found;
+        behind_bytes += step_bytes;
+        place += (uint32_t)window->stride_w;
+        output += window->out_c;
+    }
+    return entries;
 }
 
 uint32_t es_skip_multiply(const es_skip_lists_t *lists, const es_skip_block_t *block, uint32_t out_y, int8_t *output) {
     const es_conv_params_t *window = &lists->window;
-    const uint32_t rows_end = out_y + rows_here(lists, out_y);
-    const bool simple = window->kernel_h <= SPANS && (window->dilation_w == 1 || window->kernel_w == 1);
+    const uint32_t end = out_y + rows_here(lists, out_y);
+    const bool is_simple = window->kernel_h <= SPANS && (window->dilation_w == 1 || window->kernel_w == 1);
     uint32_t entries = 0;
-    for (uint32_t y = out_y; y < rows_end; y++) {
-        int32_t ky = 0;
-        int32_t x = -window->pad_left;
-        tap_row_t rows[SPANS];
-        const uint32_t row_count = simple ? find_tap_rows(lists, block, y, &ky, rows) : 0;
-        for (uint32_t left = es_window_is_pixel(window) ? pixels_of(lists, y) : (uint32_t)window->out_w; left != 0;
-             left--) {
-            if (simple) {
-                es_lists_span_t spans[SPANS];
-                const uint32_t count = find_spans(window, rows, row_count, x, 0, spans);
-                const uint32_t found = entries_of(spans, count);
-                multiply_spans(block, spans, count, found, lists->limit, output);
-                entries += found;
-            } else {
-                entries += multiply_slowly(lists, block, y, x, output);
+    for (; out_y < end; out_y++) {
+        const uint32_t positions = es_window_is_pixel(window) ? pixels_of(lists, out_y) : (uint32_t)window->out_w;
+        if (is_simple) {
+            int32_t ky = 0;
+            tap_row_t rows[SPANS];
+            const uint32_t row_count = find_tap_rows(lists, block, out_y, &ky, rows);
+            entries += multiply_row(lists, block, rows, row_count, positions, output);
+        } else {
+            for (uint32_t i = 0; i < positions; i++) {
+                const int32_t x = (int32_t)i * window->stride_w - window->pad_left;
+                entries += multiply_slowly(lists, block, out_y, x, output + i * (uint32_t)window->out_c);
             }
-            output += window->out_c;
-            x += window->stride_w;
         }
+        output += positions * (uint32_t)window->out_c;
     }
     return entries;
 }

@@ -24,7 +24,8 @@ typedef struct {
     uint32_t slots;          /* rows that are listed at a time; input row y is in slot y % slots */
     uint32_t limit;          /* entries whose products the lanes hold */
     uint32_t *lists;         /* slots * in_w * in_c */
-    uint32_t *starts;        /* slots * (in_w + 1); entries before the pixel, and << 16 the input where the steps stand */
+    uint32_t places;         /* of a row's starts: from pixel -pad_left to where the last window ends, or the row */
+    uint32_t *starts;        /* slots * places; entries before the pixel, and << 16 the input where the steps stand */
 } es_skip_lists_t;
 
 /* What the eight outputs of a block have in common. */
@@ -35,6 +36,7 @@ typedef struct {
     uint32_t rows; /* that there are, 1..8 */
     bool is_short; /* all may take the short requantisation */
     es_output_t out;
+    es_lists_outputs_t fast; /* the same, for es_lists_outputs */
 } es_skip_block_t;
 
 /* Bytes of scratch of the lists; sticks at an impossible size. */
@@ -57,8 +59,11 @@ uint32_t es_skip_multiply(const es_skip_lists_t *lists, const es_skip_block_t *b
 uint32_t *es_skip_list_vector(uint32_t *list, const int8_t *from, uint32_t count, int32_t zero_point,
                               uint32_t *position);
 
-/* Gives a block its channels, those of `first` and the seven rows after it as far as there are. */
+/* Gives a block, which has its `out`, the channels of `first` and the seven rows after it as far as there are. */
 void es_skip_block_open(es_skip_block_t *block, const es_channel_t *channels, uint32_t first, uint32_t rows);
+
+/* Makes known that block->bias has changed. */
+void es_skip_block_bias(es_skip_block_t *block);
 
 /* The block's outputs of one span; no lane sums more than `limit` products. */
 void es_skip_span(const es_skip_block_t *block, const es_lists_span_t *span, uint32_t limit, int8_t *output);
