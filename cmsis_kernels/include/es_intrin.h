@@ -53,6 +53,7 @@ ES_INLINE uint32_t es_clz(uint32_t x) { return x == 0 ? 32 : (uint32_t)__builtin
  *   es_sxtb16(a), es_sxtb16_ror8(a)   bytes 0 and 2, or 1 and 3, to two lanes
  *   es_sxtab16[_ror8](a, b)           the same of b, each added to a lane of a
  *   es_uxtab[_ror8|16|24](a, b)       a + byte 0, 1, 2 or 3 of b
+ *   es_sxtab[_ror8|16|24](a, b)      a + byte 0, 1, 2 or 3 of b as int8
  *   es_pkhbt(a, b), es_pkhtb(a, b)    the lower lanes of both, or the upper ones; a's below
  *   es_load_step(p, step, x)          word at p, a multiple of 4, to x; p moves on by `step` bytes, a constant
  *   es_load_pair(p, step, x, y)       two words, likewise
@@ -94,6 +95,10 @@ ES_BINARY(uxtab, uint32_t, uint32_t, uint32_t, "uxtab %0, %1, %2")
 ES_BINARY(uxtab_ror8, uint32_t, uint32_t, uint32_t, "uxtab %0, %1, %2, ror #8")
 ES_BINARY(uxtab_ror16, uint32_t, uint32_t, uint32_t, "uxtab %0, %1, %2, ror #16")
 ES_BINARY(uxtab_ror24, uint32_t, uint32_t, uint32_t, "uxtab %0, %1, %2, ror #24")
+ES_BINARY(sxtab, uint32_t, uint32_t, uint32_t, "sxtab %0, %1, %2")
+ES_BINARY(sxtab_ror8, uint32_t, uint32_t, uint32_t, "sxtab %0, %1, %2, ror #8")
+ES_BINARY(sxtab_ror16, uint32_t, uint32_t, uint32_t, "sxtab %0, %1, %2, ror #16")
+ES_BINARY(sxtab_ror24, uint32_t, uint32_t, uint32_t, "sxtab %0, %1, %2, ror #24")
 ES_BINARY(pkhbt, uint32_t, uint32_t, uint32_t, "pkhbt %0, %1, %2, lsl #16")
 ES_BINARY(pkhtb, uint32_t, uint32_t, uint32_t, "pkhtb %0, %2, %1, asr #16")
 ES_BINARY(uqsub8, uint32_t, uint32_t, uint32_t, "uqsub8 %0, %1, %2")
@@ -184,6 +189,14 @@ ES_INLINE uint32_t es_uxtab_ror8(uint32_t a, uint32_t b) { return a + (b >> 8 & 
 ES_INLINE uint32_t es_uxtab_ror16(uint32_t a, uint32_t b) { return a + (b >> 16 & 0xffU); }
 
 ES_INLINE uint32_t es_uxtab_ror24(uint32_t a, uint32_t b) { return a + (b >> 24); }
+
+ES_INLINE uint32_t es_sxtab(uint32_t a, uint32_t b) { return a + (uint32_t)(int8_t)(b & 0xffU); }
+
+ES_INLINE uint32_t es_sxtab_ror8(uint32_t a, uint32_t b) { return es_sxtab(a, b >> 8); }
+
+ES_INLINE uint32_t es_sxtab_ror16(uint32_t a, uint32_t b) { return es_sxtab(a, b >> 16); }
+
+ES_INLINE uint32_t es_sxtab_ror24(uint32_t a, uint32_t b) { return es_sxtab(a, b >> 24); }
 
 ES_INLINE uint32_t es_pkhbt(uint32_t a, uint32_t b) { return es_lanes(a, b); }
 

@@ -176,6 +176,7 @@ uint32_t es_softmax_s8_get_buffer_size(const es_softmax_params_t *params);
  */
 uint32_t es_count_equal_s8(const int8_t *data, uint32_t count, int32_t value);
 
+#include "es_kernels_lists.h"
 #include "es_kernels_movement.h"
 
 #endif

@@ -89,10 +89,15 @@ ES_RARE int8_t es_requantize_any(int32_t acc, const es_channel_t *channel, const
     return (int8_t)(y < out->min ? out->min : y > out->max ? out->max : y);
 }
 
-/* Where es_scale_is_short: -128..127, not an int8_t, as compilers else extend its sign once more. */
+/* Of twice an accumulator, where es_scale_is_short: -128..127, not an int8_t, as compilers else extend its sign once more. */
+ES_INLINE int32_t es_requantize_doubled(int32_t acc2, const es_scale_t *scale) {
+    const int32_t x = es_smmlar(acc2, scale->multiplier, scale->rounding);
+    return es_ssat8((int32_t)((uint32_t)x + (uint32_t)(acc2 >> 31)) >> scale->shift);
+}
+
+/* Where es_scale_is_short. */
 ES_INLINE int32_t es_requantize_short(int32_t acc, const es_scale_t *scale) {
-    const int32_t x = es_smmlar((int32_t)((uint32_t)acc << 1), scale->multiplier, scale->rounding);
-    return es_ssat8((int32_t)((uint32_t)x + (uint32_t)(acc >> 31)) >> scale->shift);
+    return es_requantize_doubled((int32_t)((uint32_t)acc << 1), scale);
 }
 
 /* One accumulator to its output. */

@@ -71,15 +71,25 @@ class Encoded:
         return sorted(used.union(self.device_inputs(), self.device_outputs(), self.persistent))
 
 
+def _cost(candidate: Candidate, zeros: float) -> int:
+    return candidate.cost if candidate.cost_at is None else candidate.cost_at(zeros)
+
+
 def _encode_node(
-    model: Model, node: Node, encoding: str | None, pads: Mapping[int, Node]
+    model: Model,
+    node: Node,
+    encoding: str | None,
+    pads: Mapping[int, Node],
+    zeros: float | None = None,
 ) -> EncodedNode:
+    """The cheapest candidate; where `zeros` is not None, of those that skip activations too."""
     candidates = LOWER[node.op](model, node)
     if node.index in pads:
         candidates = [with_padding(model, pads[node.index], each) for each in candidates]
     kernels = native.table("kernel")
     wanted = [c for c in candidates if kernels[c.kernel].columns[1] == encoding]
-    choice = min(wanted or candidates, key=lambda candidate: candidate.cost)
+    usual = [c for c in candidates if zeros is not None or c.cost_at is None]
+    choice = min(wanted or usual, key=lambda candidate: _cost(candidate, zeros or 0.0))
     kernel = kernels[choice.kernel]
     return EncodedNode(
         layer=node.index,
@@ -92,11 +102,18 @@ def _encode_node(
     )
 
 
-def encode(model: Model, *, encoding: str | None = None) -> Encoded:
+def encode(
+    model: Model,
+    *,
+    encoding: str | None = None,
+    skip_activations: str = "off",
+    zeros: Mapping[int, float] | None = None,
+) -> Encoded:
     """Choose a kernel for every node of a supported model by predicted cost.
 
     `encoding`: take this weight encoding wherever a kernel of the operator has it, whatever it
-    costs.  Raises UnsupportedModelError with all offenders, UsageError for an unknown encoding.
+    costs.  `skip_activations`: "auto" lets kernels that skip zero activations be chosen, "off" does
+    not.  `zeros`: share of zeros expected of a tensor, by its index; 0 for the others.  Raises UnsupportedModelError with all offenders, UsageError for an unknown encoding.
     """
     if encoding is not None and encoding not in native.table("encoding"):
         known = ", ".join(native.table("encoding"))
@@ -122,7 +139,13 @@ def encode(model: Model, *, encoding: str | None = None) -> Encoded:
     free = free_reads(model, nodes, aliases | read_as, outputs)
     aliases = {index: free.get(source, source) for index, source in aliases.items()} | free
     encoded = [
-        _encode_node(model, node, encoding, pads)
+        _encode_node(
+            model,
+            node,
+            encoding,
+            pads,
+            None if skip_activations == "off" else (zeros or {}).get(node.inputs[0], 0.0),
+        )
         for node in nodes
         if free.keys().isdisjoint(node.outputs)
     ]

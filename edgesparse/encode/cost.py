@@ -6,6 +6,8 @@ against the device.  They rank encodings; the device's own counts are the truth.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 def conv_dense(*, positions: int, columns: int, rows: int) -> int:
     """Packing of each position, then two filters by two positions."""
@@ -35,6 +37,33 @@ def fully_connected_dense(*, batches: int, columns: int, rows: int) -> int:
 def fully_connected_sparse(*, batches: int, rows: int, non_zeros: int) -> int:
     """Non-zero weights only."""
     return round(batches * (53 * rows + 4.1 * non_zeros))
+
+
+def conv_skipping(
+    params: Mapping[str, int], zeros: float, *, columns: int, unpacked: bool
+) -> int:
+    """Listing of the inputs, unpacking for each band, and products of non-zero inputs.
+
+    params: of struct conv_params.  zeros: share of the inputs.  unpacked: whether words of two
+    weights are made for each band.
+    """
+    positions = params["batches"] * params["out_h"] * params["out_w"]
+    blocks = -(-params["out_c"] // 8)
+    inputs = params["batches"] * params["in_h"] * params["in_w"] * params["in_c"]
+    bands = params["batches"] * -(-params["out_h"] // max(params["band"] // params["out_w"], 1))
+    words = 16 * columns * blocks * bands if unpacked else 0
+    spans = positions * blocks * params["kernel_h"]
+    products = positions * blocks * columns * (1 - zeros)
+    listing = inputs * (4 + 4 * (1 - zeros))
+    return round(
+        listing + words + positions * blocks * 180 + 30 * spans + 8.9 * products
+    )
+
+
+def fully_connected_pairs(batches: int, rows: int, columns: int, zeros: float) -> int:
+    """Listing of the inputs, and products of non-zero inputs, eight rows at a time."""
+    blocks = -(-rows // 8)
+    return round(batches * (columns * 6 + blocks * (250 + 8.9 * columns * (1 - zeros))))
 
 
 def add(elements: int) -> int:

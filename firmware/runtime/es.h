@@ -92,7 +92,8 @@ typedef struct {
     uint32_t edge_count;
     uint32_t params_bytes;
     uint32_t data_bytes;
-    uint64_t macs_done[ES_MAX_NODES]; /* per run and node: products of a real weight and a real activation */
+    /* Per node, products of a real weight and a real activation: of any run, or of the last one where they depend on it. */
+    uint64_t macs_done[ES_MAX_NODES];
 } es_model_t;
 
 /* What one inference did, node by node. */
@@ -130,10 +131,11 @@ void es_exec_reset(const es_model_t *model, uint8_t *arena);
 
 /* Runs one inference: the inputs lie in their tensors, the outputs will.
  *
- * arena: limits->arena_bytes bytes, 16-byte aligned. profile: filled; zeros only with `with_zeros`, else 0. hook: NULL,
- * or called after each node; the counts are then 0, since the hook's work would be among them.
+ * arena: limits->arena_bytes bytes, 16-byte aligned. profile: filled; zeros only with `with_zeros`, else 0. model:
+ * macs_done of the nodes that skip zero activations becomes this run's. hook: NULL, or called after each node; the
+ * counts are then 0, since the hook's work would be among them.
  */
-void es_exec_run(const es_model_t *model, uint8_t *arena, es_profile_t *profile, bool with_zeros, es_exec_hook_t *hook,
+void es_exec_run(es_model_t *model, uint8_t *arena, es_profile_t *profile, bool with_zeros, es_exec_hook_t *hook,
                  void *context);
 
 /* CRC-32 (IEEE 802.3, as zlib). Start with crc 0; feed the result back in to go on. */

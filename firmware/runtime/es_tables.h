@@ -32,6 +32,19 @@ typedef struct {
     es_where_t where;   /* set before a refusal */
 } es_node_facts_t;
 
+/* What a node's run may know beforehand, and what it finds out. */
+typedef struct {
+    const es_profile_t *profile; /* of the nodes before it */
+    uint32_t node;               /* its index */
+    bool with_zeros;             /* profile->zeros are counted */
+    uint64_t macs_done;          /* what the model says; a node that skips zero activations sets it in every run */
+} es_node_run_t;
+
+/* Elements of the node's first input that equal its zero point, or ES_ZEROS_UNKNOWN: known where telemetry has counted
+ * them as the only output of an earlier node.
+ */
+uint32_t es_node_input_zeros(const es_model_t *model, const es_node_run_t *run);
+
 /* One row of ops.def: the adapter between a node of an image and its kernels. */
 typedef struct {
     uint16_t id;
@@ -41,7 +54,8 @@ typedef struct {
     /* Checks parameters, tensors and weights; the caller has checked all indices and ranges of the node's row. */
     es_status_t (*check)(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
                          es_node_facts_t *facts);
-    void (*run)(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena);
+    void (*run)(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
+                es_node_run_t *run);
 } es_op_t;
 
 /* The row with an id, or NULL. */

@@ -23,7 +23,7 @@ static void mend_header(uint8_t *image, uint32_t bytes) {
     header->crc32 = es_crc32(crc, image + after, bytes - after);
 }
 
-static void run(const es_model_t *model) {
+static void run(es_model_t *model) {
     static es_profile_t profile;
     uint64_t work = 0;
     for (uint32_t i = 0; i < model->node_count; i++) {

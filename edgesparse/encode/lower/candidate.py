@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 NEVER = 0xFFFFFFFF
@@ -22,5 +22,7 @@ class Candidate:
     """Indices of the activation tensors it reads; empty: the node's first input."""
     constants: Mapping[str, bytes] = field(default_factory=dict)
     """Other constant data, by the parameter that becomes its offset."""
+    cost_at: Callable[[float], int] | None = None
+    """Of a kernel that skips zero activations, its cost at a share of them; `cost` is that at 0."""
     outputs: tuple[int, ...] = field(default=())
     """Indices of the tensors it writes; empty: the node's outputs."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgesparse import quantize
 from edgesparse.encode import bitmap, cost, delta8, dense, run4
 from edgesparse.encode.lower.candidate import NEVER, Candidate
+from edgesparse.encode.lower.skipping import conv_2d_skipping, fully_connected_skipping
 from edgesparse.encode.requantisation import channel_rows
 from edgesparse.model import Model, Node, Tensor
 from edgesparse.ops import (
@@ -46,7 +47,9 @@ def _weight_scales(model: Model, node: Node) -> tuple[float, ...]:
     return quantization.scales
 
 
-def _conv_channels(model: Model, node: Node, rows: NDArray[np.int8]) -> bytes:
+def _conv_channels(
+    model: Model, node: Node, rows: NDArray[np.int8], *, whole_rows: bool = True
+) -> bytes:
     source, result = _operands(model, node)
     in_scale, in_zero_point = source.affine()
     out_scale, out_zero_point = result.affine()
@@ -58,6 +61,7 @@ def _conv_channels(model: Model, node: Node, rows: NDArray[np.int8]) -> bytes:
         quantize.conv_multipliers(in_scale, per_row, out_scale),
         in_zero_point=in_zero_point,
         out_zero_point=out_zero_point,
+        whole_rows=whole_rows,
     )
 
 
@@ -117,6 +121,13 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
             "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
         ),
         *_sparse("conv_2d", params, sparse_cost, rows, channels),
+        *conv_2d_skipping(
+            params,
+            rows,
+            channels,
+            plain_channels=_conv_channels(model, node, rows, whole_rows=False),
+            dense_cost=cost.conv_dense(**size),
+        ),
     ]
 
 
@@ -148,12 +159,16 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
         rescales = (one,) * len(rows)
     else:
         rescales = quantize.conv_multipliers(in_scale, scales, out_scale)
-    channels = channel_rows(
-        rows,
-        _biases(model, node, len(rows)),
-        rescales,
-        in_zero_point=in_zero_point,
-        out_zero_point=out_zero_point,
+    channels, plain_channels = (
+        channel_rows(
+            rows,
+            _biases(model, node, len(rows)),
+            rescales,
+            in_zero_point=in_zero_point,
+            out_zero_point=out_zero_point,
+            whole_rows=whole_rows,
+        )
+        for whole_rows in (True, False)
     )
     act_min, act_max = activation_range(options.activation, out_scale, out_zero_point)
     params = {
@@ -171,4 +186,5 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
     return [
         Candidate("fully_connected_dense_s8", params, dense_cost, dense.encode(rows), channels),
         *_sparse("fully_connected", params, sparse_cost, rows, channels),
+        *fully_connected_skipping(params, rows, plain_channels),
     ]

@@ -42,7 +42,9 @@ static uint32_t scratch_bytes(const es_kernel_t *kernel, const void *params) {
     return ((buffer_fn_t *)kernel->buffer_size)(params);
 }
 
-static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena) {
+static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
+                es_node_run_t *state) {
+    (void)state;
     typedef void add_fn_t(const es_add_params_t *params, const int8_t *input1, const int8_t *input2, int8_t *output);
     typedef void broadcast_fn_t(const es_add_params_t *params, const es_broadcast_t *loops, const int8_t *input1,
                                 const int8_t *input2, int8_t *output);

@@ -77,7 +77,9 @@ uint32_t es_conv_scratch_bytes(const es_kernel_t *kernel, const void *params) {
     return ((conv_buffer_fn_t *)kernel->buffer_size)(params);
 }
 
-void es_conv_run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena) {
+void es_conv_run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
+                 es_node_run_t *state) {
+    (void)state;
     const es_conv_params_t *p = es_conv_params(model, node);
     const int8_t *input = (const int8_t *)es_tensor_read(model, es_node_input(model, node, 0), arena);
     int8_t *output = (int8_t *)es_tensor_bytes(es_node_output(model, node, 0), arena);

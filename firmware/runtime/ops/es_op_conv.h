@@ -26,6 +26,7 @@ es_status_t es_check_conv_weights(const es_model_t *model, const es_conv_params_
 uint32_t es_conv_scratch_bytes(const es_kernel_t *kernel, const void *params);
 
 /* Calls the kernel on the node's tensors. */
-void es_conv_run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena);
+void es_conv_run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
+                 es_node_run_t *state);
 
 #endif

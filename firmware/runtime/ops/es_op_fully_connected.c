@@ -1,7 +1,11 @@
+#include "es_kernels.h"
 #include "es_op_checks.h"
 
 typedef void fc_fn_t(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
                      const es_channel_t *channels, int8_t *output, void *scratch);
+
+typedef void skip_fn_t(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
+                       const es_channel_t *channels, int8_t *output, void *scratch, es_skip_t *skip);
 
 static const es_fc_params_t *params_of(const es_model_t *model, const es_node_t *node) {
     return (const void *)(model->params + node->params_off);
@@ -14,6 +18,9 @@ static uint32_t positions(const void *context, uint32_t group_index) {
     return (uint32_t)p->batches;
 }
 
+/* Whether a kernel leaves zero activations out. */
+static bool skips(const es_kernel_t *kernel) { return kernel->id == ES_KERNEL_fully_connected_pairs_s8; }
+
 static es_status_t check(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
                          es_node_facts_t *facts) {
     const es_fc_params_t *p = params_of(model, node);
@@ -25,6 +32,9 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
                         es_between(p->out_c, 1, ES_MAX_DIM) && es_activation_range_ok(p->act_min, p->act_max);
     if (!ranges || (uint64_t)p->batches * (uint64_t)p->in_c != in->bytes ||
         (uint64_t)p->batches * (uint64_t)p->out_c != out->bytes || p->out_zero_point != out->zero_point) {
+        return ES_STATUS_bad_params;
+    }
+    if (skips(kernel) && p->in_c > ES_SKIP_ROW_INPUTS) {
         return ES_STATUS_bad_params;
     }
     const uint32_t rows = (uint32_t)p->out_c;
@@ -41,12 +51,21 @@ static uint32_t scratch_bytes(const es_kernel_t *kernel, const void *params) {
     return ((buffer_fn_t *)kernel->buffer_size)(params);
 }
 
-static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena) {
+static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
+                es_node_run_t *state) {
     const es_fc_params_t *p = params_of(model, node);
     const int8_t *input = (const int8_t *)es_tensor_read(model, es_node_input(model, node, 0), arena);
     int8_t *output = (int8_t *)es_tensor_bytes(es_node_output(model, node, 0), arena);
     const es_channel_t *channels = (const void *)(model->data + p->channels_off);
-    ((fc_fn_t *)kernel->run)(p, input, model->data + p->weights_off, channels, output, arena + node->scratch_off);
+    const uint8_t *weights = model->data + p->weights_off;
+    if (!skips(kernel)) {
+        ((fc_fn_t *)kernel->run)(p, input, weights, channels, output, arena + node->scratch_off);
+        return;
+    }
+    const int32_t zero_point = es_node_input(model, node, 0)->zero_point;
+    es_skip_t skip = {es_node_input_zeros(model, state), zero_point, state->macs_done};
+    ((skip_fn_t *)kernel->run)(p, input, weights, channels, output, arena + node->scratch_off, &skip);
+    state->macs_done = skip.products;
 }
 
 const es_op_t es_op_fully_connected = {

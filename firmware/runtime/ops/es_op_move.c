@@ -100,7 +100,9 @@ static uint32_t scratch_bytes(const es_kernel_t *kernel, const void *params) {
     return ((buffer_fn_t *)kernel->buffer_size)(params);
 }
 
-static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena) {
+static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
+                es_node_run_t *state) {
+    (void)state;
     typedef void move_fn_t(const es_move_t *move, const int8_t *input, int8_t *output);
     const es_move_params_t *p = params_of(model, node);
     for (uint32_t i = 0; i < node->output_count && p->fill == 1; i++) {

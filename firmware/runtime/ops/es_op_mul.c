@@ -23,7 +23,9 @@ static uint32_t scratch_bytes(const es_kernel_t *kernel, const void *params) {
     return ((buffer_fn_t *)kernel->buffer_size)(params);
 }
 
-static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena) {
+static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
+                es_node_run_t *state) {
+    (void)state;
     typedef void mul_fn_t(const es_mul_params_t *params, const es_broadcast_t *loops, const int8_t *input1,
                           const int8_t *input2, int8_t *output);
     const int8_t *a = (const int8_t *)es_tensor_read(model, es_node_input(model, node, 0), arena);

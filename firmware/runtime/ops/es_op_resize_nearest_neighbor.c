@@ -43,7 +43,9 @@ static uint32_t scratch_bytes(const es_kernel_t *kernel, const void *params) {
     return ((buffer_fn_t *)kernel->buffer_size)(params);
 }
 
-static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena) {
+static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
+                es_node_run_t *state) {
+    (void)state;
     typedef void resize_fn_t(const es_resize_params_t *params, const uint16_t *rows, const uint16_t *columns,
                              const int8_t *input, int8_t *output);
     const es_resize_params_t *p = params_of(model, node);

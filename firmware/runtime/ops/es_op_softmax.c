@@ -25,7 +25,9 @@ static uint32_t scratch_bytes(const es_kernel_t *kernel, const void *params) {
     return ((buffer_fn_t *)kernel->buffer_size)(params);
 }
 
-static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena) {
+static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
+                es_node_run_t *state) {
+    (void)state;
     typedef void softmax_fn_t(const es_softmax_params_t *params, const int8_t *input, int8_t *output);
     const int8_t *input = (const int8_t *)es_tensor_read(model, es_node_input(model, node, 0), arena);
     int8_t *output = (int8_t *)es_tensor_bytes(es_node_output(model, node, 0), arena);
