@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesparse import quantize
-from edgesparse.encode import cost, delta8, dense
+from edgesparse.encode import delta8, dense
 from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.requantisation import channel_rows
 from edgesparse.model import Model, Node, Tensor
@@ -77,11 +77,11 @@ def _conv_params(
 
 
 def _delta8(
-    kernel: str, params: dict[str, int], price: int, rows: NDArray[np.int8], channels: bytes
+    kernel: str, params: dict[str, int], rows: NDArray[np.int8], channels: bytes
 ) -> list[Candidate]:
     """The candidate in encoding delta8; none where a row is too long for its table."""
     try:
-        return [Candidate(kernel, params, price, delta8.encode(rows), channels)]
+        return [Candidate(kernel, params, delta8.encode(rows), channels, matrix=rows)]
     except ValueError:
         return []
 
@@ -94,14 +94,9 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
     rows = _weights(model, node).reshape(geometry.out_c, -1)
     params = _conv_params(model, node, geometry, options.activation)
     channels = _conv_channels(model, node, rows)
-    positions = geometry.batches * geometry.out_h * geometry.out_w
-    size = {"positions": positions, "columns": rows.shape[1], "rows": rows.shape[0]}
-    sparse_cost = cost.conv_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
     return [
-        Candidate(
-            "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
-        ),
-        *_delta8("conv_2d_delta8_s8", params, sparse_cost, rows, channels),
+        Candidate("conv_2d_dense_s8", params, dense.encode(rows), channels, matrix=rows),
+        *_delta8("conv_2d_delta8_s8", params, rows, channels),
     ]
 
 
@@ -113,9 +108,8 @@ def depthwise_conv_2d(model: Model, node: Node) -> list[Candidate]:
     taps = _weights(model, node).reshape(-1, geometry.out_c)
     params = _conv_params(model, node, geometry, options.activation)
     channels = _conv_channels(model, node, np.ascontiguousarray(taps.T))
-    positions = geometry.batches * geometry.out_h * geometry.out_w
-    price = cost.depthwise(positions=positions, taps=taps.shape[0], channels=taps.shape[1])
-    return [Candidate("depthwise_conv_2d_dense_s8", params, price, dense.encode(taps), channels)]
+    encoded = dense.encode(taps)
+    return [Candidate("depthwise_conv_2d_dense_s8", params, encoded, channels, matrix=taps)]
 
 
 def fully_connected(model: Model, node: Node) -> list[Candidate]:
@@ -150,10 +144,7 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
         "act_max": act_max,
         "list_zeros": NEVER,
     }
-    size = {"batches": geometry.batches, "rows": len(rows)}
-    dense_cost = cost.fully_connected_dense(**size, columns=geometry.columns)
-    sparse_cost = cost.fully_connected_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
     return [
-        Candidate("fully_connected_dense_s8", params, dense_cost, dense.encode(rows), channels),
-        *_delta8("fully_connected_delta8_s8", params, sparse_cost, rows, channels),
+        Candidate("fully_connected_dense_s8", params, dense.encode(rows), channels, matrix=rows),
+        *_delta8("fully_connected_delta8_s8", params, rows, channels),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from edgesparse import quantize
-from edgesparse.encode import cost
 from edgesparse.encode.lower.candidate import Candidate
 from edgesparse.model import Model, Node
 from edgesparse.ops import AddOptions, activation_range
@@ -36,9 +35,8 @@ def add(model: Model, node: Node) -> list[Candidate]:
         "act_max": act_max,
     }
     if not subtract and all(model.tensors[i].elements == elements for i in node.inputs):
-        return [Candidate("add_s8", params, cost.add(elements), inputs=node.inputs)]
-    predicted = cost.add_broadcast(elements)
-    return [Candidate("add_broadcast_s8", params, predicted, inputs=node.inputs)]
+        return [Candidate("add_s8", params, inputs=node.inputs)]
+    return [Candidate("add_broadcast_s8", params, inputs=node.inputs)]
 
 
 def mul(model: Model, node: Node) -> list[Candidate]:
@@ -59,7 +57,8 @@ def mul(model: Model, node: Node) -> list[Candidate]:
         "act_max": act_max,
     }
     elements = model.tensors[node.outputs[0]].elements
-    return [Candidate("mul_s8", params, cost.mul(elements), inputs=node.inputs)]
+    sizes = {"elements": elements}
+    return [Candidate("mul_s8", params, inputs=node.inputs, sizes=sizes)]
 
 
 def extremum(model: Model, node: Node) -> list[Candidate]:
@@ -68,4 +67,5 @@ def extremum(model: Model, node: Node) -> list[Candidate]:
     assert isinstance(options, ExtremumOptions)
     elements = model.tensors[node.outputs[0]].elements
     params = {"maximum": int(options.MAXIMUM)}
-    return [Candidate("extremum_s8", params, cost.extremum(elements), inputs=node.inputs)]
+    sizes = {"elements": elements}
+    return [Candidate("extremum_s8", params, inputs=node.inputs, sizes=sizes)]

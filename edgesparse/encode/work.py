@@ -1,0 +1,282 @@
+"""What a run of each kernel consists of: named amounts that its cost is a weighted sum of.
+
+One function a kernel, and one row of WORK.  An amount is a number that is never negative and that
+some part of the kernel's code is executed in proportion to: outputs, products, packed elements.
+Amounts need no weights of their own here; encode.cost has those, per core and unit, as
+`make cost` fitted them to measurements.  Too many amounts do no harm, a missing one does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesparse import native
+from edgesparse.encode.lower.candidate import Candidate
+
+__all__ = ["WORK", "Amounts", "Job", "KernelWork", "job_of"]
+
+Amounts = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A node as its kernel sees it.
+
+    params: the parameter struct by field.  sizes: see Candidate.  rows, columns: of the weights.
+    entries: non-zero weights of each row, [rows].  exact: share of rows that are rescaled the long
+    way.  encoded_bytes: of the weights.
+    """
+
+    params: Mapping[str, Any]
+    sizes: Mapping[str, int]
+    rows: int
+    columns: int
+    entries: NDArray[np.int64]
+    exact: float
+    encoded_bytes: int
+
+    @property
+    def positions(self) -> int:
+        """Places at which a convolution's filters or a matrix are applied."""
+        return math.prod(self.params.get(name, 1) for name in ("batches", "out_h", "out_w"))
+
+    @property
+    def is_pixel(self) -> bool:
+        """Whether a window is one pixel, so that nothing has to be gathered."""
+        p = self.params
+        if "kernel_h" not in p:
+            return True
+        ones = ("kernel_h", "kernel_w", "stride_h", "stride_w")
+        return all(p[name] == 1 for name in ones) and p["pad_top"] == p["pad_left"] == 0
+
+    @property
+    def bands(self) -> int:
+        """How many times a kernel that works in bands begins anew."""
+        return _parts(self.positions, self.params.get("band", 1))
+
+
+def _exact_share(channels: bytes) -> float:
+    layout = native.layout("channel")
+    rows = len(channels) // layout.size_bytes
+    if rows == 0:
+        return 0.0
+    at = next(field.offset for field in layout.fields if field.name == "exact")
+    exact = np.frombuffer(channels, np.uint8).reshape(rows, -1)[:, at]
+    return float(np.count_nonzero(exact)) / rows
+
+
+def job_of(candidate: Candidate) -> Job:
+    """The job that a candidate does."""
+    matrix = candidate.matrix
+    shape = (0, 0) if matrix is None else matrix.shape
+    entries = np.zeros(0, np.int64) if matrix is None else np.count_nonzero(matrix, axis=1)
+    return Job(
+        params=candidate.params,
+        sizes=candidate.sizes,
+        rows=shape[0],
+        columns=shape[1],
+        entries=np.asarray(entries, np.int64),
+        exact=_exact_share(candidate.channels),
+        encoded_bytes=len(candidate.weights),
+    )
+
+
+def _parts(amount: int, size: int) -> int:
+    return -(-amount // max(size, 1))
+
+
+# --- With weights ----------------------------------------------------------------------------
+
+
+def _packing(job: Job, positions: float) -> Amounts:
+    """Bringing a window's input into a kernel's own order, once a position."""
+    packed = positions * job.columns
+    taps = positions * job.params.get("kernel_h", 1)
+    pixel, words = job.is_pixel, job.params.get("in_c", 4) % 4 == 0
+    return {
+        "packed_pixels": packed if pixel else 0,
+        "packed_windows": packed if words and not pixel else 0,
+        "packed_bytes": packed if not words else 0,
+        "taps": 0 if pixel else taps,
+        "byte_taps": taps if not words and not pixel else 0,
+    }
+
+
+def _outputs(job: Job, positions: float) -> Amounts:
+    outputs = positions * job.rows
+    return {
+        "one": 1,
+        "rows": job.rows,
+        "positions": positions,
+        "outputs": outputs,
+        "exact_outputs": outputs * job.exact,
+    }
+
+
+def _two_by_two(job: Job) -> Amounts:
+    """Two rows by two positions; a last position takes four rows at a time."""
+    pairs, rest = divmod(job.positions, 2)
+    columns = _parts(job.columns, 4) * 4
+    return {
+        **_outputs(job, job.positions),
+        **_packing(job, job.positions),
+        "pairs": pairs,
+        "products": 2 * pairs * columns * (job.rows - job.rows % 2),
+        "last_row_products": 2 * pairs * columns * (job.rows % 2),
+        "single_outputs": rest * job.rows,
+        "single_products": rest * columns * job.rows,
+    }
+
+
+def _delta8(job: Job) -> Amounts:
+    """Each entry for four positions; a last one by itself, two or three as four."""
+    fours = job.positions // 4 + int(job.positions % 4 >= 2)
+    rest = int(job.positions % 4 == 1)
+    entries = 4 * int(_groups_of_four(job).sum())
+    return {
+        **_outputs(job, 4 * fours),
+        **_packing(job, 4 * fours),
+        "entries": fours * entries,
+        "single_outputs": rest * job.rows,
+        "single_entries": rest * entries,
+    }
+
+
+def _groups_of_four(job: Job) -> NDArray[np.int64]:
+    """Entries of each row in groups of four; fillers are left out, few rows have any."""
+    return np.asarray(-(-job.entries // 4), np.int64)
+
+
+def _depthwise(job: Job) -> Amounts:
+    p = job.params
+    out_c, positions = p["out_c"], job.positions
+    inputs = math.prod(p[name] for name in ("batches", "in_h", "in_w", "in_c"))
+    outputs = positions * out_c
+    taps = p["kernel_h"] * _parts(p["kernel_w"], 2) * 2
+    words = p["in_c"] % 4 == 0
+    return {
+        "one": 1,
+        "rows": out_c,
+        "filters": job.rows * out_c,
+        "in_rows": p["batches"] * p["in_h"] * p["in_c"],
+        "inputs": inputs if words else 0,
+        "byte_inputs": 0 if words else inputs,
+        "out_rows": p["batches"] * p["out_h"] * out_c,
+        "outputs": outputs,
+        "exact_outputs": outputs * job.exact,
+        "products": outputs * taps,
+        "strided_products": outputs * taps if p["stride_w"] > 1 else 0,
+    }
+
+
+def _transpose_conv(job: Job) -> Amounts:
+    p = job.params
+    inputs = math.prod(p[name] for name in ("batches", "in_h", "in_w"))
+    taps = p["kernel_h"] * p["kernel_w"]
+    return {
+        **_outputs(job, job.positions),
+        "taps": inputs * taps * job.rows,
+        "output_taps": job.positions * taps * job.rows,
+        "products": inputs * job.columns * job.rows,
+    }
+
+
+# --- Without weights -------------------------------------------------------------------------
+
+
+def _elements(elements: int) -> Amounts:
+    return {"one": 1, "elements": elements}
+
+
+def _add(job: Job) -> Amounts:
+    """TFLite's converter halves one operand exactly, which is the fast case."""
+    count = job.params["count"]
+    halves = 1 << 30 in (job.params["in1_multiplier"], abs(job.params["in2_multiplier"]))
+    return {"one": 1, "halved": count if halves else 0, "scaled": 0 if halves else count}
+
+
+def _pool(job: Job) -> Amounts:
+    p = job.params
+    outputs = job.positions * p["channels"]
+    taps = outputs * p["kernel_h"] * p["kernel_w"]
+    words = p["channels"] % 4 == 0
+    return {
+        "one": 1,
+        "positions": job.positions,
+        "outputs": outputs,
+        "taps": taps if words else 0,
+        "byte_taps": 0 if words else taps,
+        "pixels": job.positions * p["kernel_h"] * p["kernel_w"],
+    }
+
+
+def _softmax(job: Job) -> Amounts:
+    rows = job.params["rows"]
+    return {"one": 1, "rows": rows, "elements": rows * job.params["depth"]}
+
+
+def _move(job: Job) -> Amounts:
+    return {"one": 1, **job.sizes}
+
+
+def _resize(job: Job) -> Amounts:
+    return {
+        "one": 1,
+        "rows": job.params["batches"] * job.params["out_h"],
+        "pixels": job.positions,
+        "elements": job.positions * job.params["channels"],
+    }
+
+
+def _mean(job: Job) -> Amounts:
+    kept, reduced = job.params["kept"], job.params["reduced"]
+    outputs, taps = math.prod(kept), math.prod(reduced)
+    strided = kept[2] > 1
+    return {
+        "one": 1,
+        "outputs": outputs,
+        "rows": outputs * reduced[0] * reduced[1],
+        "taps": 0 if strided else outputs * taps,
+        "strided_taps": outputs * taps if strided else 0,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class KernelWork:
+    """A kernel's amounts, where it multiplies all activations, and where it skips those of zero.
+
+    skipping: given the job and the share of zeros among the input; None where the kernel never
+    skips any.  Otherwise it does so from the parameter `list_zeros` on.
+    """
+
+    amounts: Callable[[Job], Amounts]
+    skipping: Callable[[Job, float], Amounts] | None = None
+
+
+WORK: Mapping[str, KernelWork] = {
+    "conv_2d_dense_s8": KernelWork(_two_by_two),
+    "conv_2d_delta8_s8": KernelWork(_delta8),
+    "depthwise_conv_2d_dense_s8": KernelWork(_depthwise),
+    "fully_connected_dense_s8": KernelWork(_two_by_two),
+    "fully_connected_delta8_s8": KernelWork(_delta8),
+    "transpose_conv_dense_s8": KernelWork(_transpose_conv),
+    "add_s8": KernelWork(_add),
+    "add_broadcast_s8": KernelWork(_add),
+    "lut_s8": KernelWork(lambda job: _elements(job.params["count"])),
+    "mul_s8": KernelWork(lambda job: _elements(job.sizes["elements"])),
+    "extremum_s8": KernelWork(lambda job: _elements(job.sizes["elements"])),
+    "average_pool_2d_s8": KernelWork(_pool),
+    "max_pool_2d_s8": KernelWork(_pool),
+    "softmax_s8": KernelWork(_softmax),
+    "move_s8": KernelWork(_move),
+    "resize_nearest_neighbor_s8": KernelWork(_resize),
+    "mean_s8": KernelWork(_mean),
+    "copy_s8": KernelWork(lambda job: _elements(job.params["bytes"])),
+}
+"""Every kernel of kernels.def by its name."""
