@@ -22,7 +22,7 @@ from edgesparse.cycles import find_part
 from edgesparse.deploy.boards import Board, find_board
 from edgesparse.deploy.open import capacity_of, open_target
 from edgesparse.deploy.qemu import QemuTarget
-from edgesparse.deploy.session import FLAG_NO_ZEROS, Session
+from edgesparse.deploy.session import Session
 from edgesparse.encode import Goal, encode
 from edgesparse.encode.cost import CYCLES, INSTRUCTIONS, SKIPPING, cost_file
 from edgesparse.encode.encoded import Encoded, Variant
@@ -67,9 +67,8 @@ def _variant(variants: Sequence[Variant], place: Place) -> Variant:
 
 
 def measure(board: Board, stack: Stack) -> Iterator[Measured]:
-    """Run a stack once, without counting zeros."""
-    goal = Goal(skip_activations=False)
-    encoded = _placed(encode(stack.model, goal=goal), stack)
+    """Run a stack once; counting the zeros of what it makes is part of a node's cost."""
+    encoded = _placed(encode(stack.model, goal=Goal(max_flash=1 << 30)), stack)
     image = build_image(encoded)
     capacity = capacity_of(board)
     part = find_part(None, board)
@@ -77,16 +76,16 @@ def measure(board: Board, stack: Stack) -> Iterator[Measured]:
         assert isinstance(target, QemuTarget)
         session = Session(target)
         session.hello()
-        (run,) = session.run(0, 1, flags=FLAG_NO_ZEROS)
+        (run,) = session.run(0, 1)
         (line,) = target.cycle_lines()
     cycles = read_run_cycles(line)
     check_cycles(cycles, run)
     for node, layer, (_, taken) in zip(encoded.nodes, run.layers, cycles.nodes, strict=True):
         place = stack.places.get(node.layer, Place(0, False, 0.0))
-        work, job = WORK[node.choice.kernel], job_of(node.choice)
+        work, job = WORK[node.choice.kernel], job_of(node.choice, place.zeros)
         key, amounts = node.choice.kernel, work.amounts(job)
         if place.skip and work.skipping is not None:
-            key, amounts = key + SKIPPING, work.skipping(job, place.zeros)
+            key, amounts = key + SKIPPING, work.skipping(job)
         yield Measured(key, amounts, layer.count, taken)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -113,23 +113,24 @@ class Price:
         """The cost where no activation is skipped."""
         return _weighted(WORK[kernel].amounts(job), self._of(kernel))
 
-    def skipping(self, kernel: str, job: Job, share: float) -> float | None:
-        """The cost where zeros of this share are skipped; None where the kernel cannot."""
+    def skipping(self, kernel: str, job: Job) -> float | None:
+        """The cost where the input's zeros are skipped; None where the kernel has no choice."""
         amounts = WORK[kernel].skipping
-        if amounts is None:
-            return None
-        return _weighted(amounts(job, share), self._of(kernel + SKIPPING))
+        return None if amounts is None else _weighted(amounts(job), self._of(kernel + SKIPPING))
 
-    def cost(self, kernel: str, job: Job, zeros: Zeros) -> int | None:
-        """What a run is expected to cost, where the input has these zeros; None: not known."""
+    def cost(self, kernel: str, job: Job, spread: float = 0.0) -> int | None:
+        """What a run is expected to cost; None if it is not known.
+
+        spread: standard deviation of the share of zeros.
+        """
         usual = self.usual(kernel, job)
         limit = job.params.get("list_zeros", NEVER)
         if usual is None or limit == NEVER:
             return None if usual is None else round(usual)
-        skipping = self.skipping(kernel, job, zeros.mean)
+        skipping = self.skipping(kernel, job)
         if skipping is None:
             return round(usual)
-        often = _above(limit / _inputs(job), zeros)
+        often = _above(limit / _inputs(job), Zeros(job.zeros, spread))
         return round(often * skipping + (1.0 - often) * usual)
 
     def threshold(self, kernel: str, job: Job) -> int:
@@ -138,7 +139,7 @@ class Price:
         inputs = _inputs(job)
 
         def pays(zeros: int) -> bool:
-            skipping = self.skipping(kernel, job, zeros / inputs)
+            skipping = self.skipping(kernel, replace(job, zeros=zeros / inputs))
             return usual is not None and skipping is not None and skipping < usual
 
         if not pays(inputs):

@@ -58,16 +58,18 @@ def variants_of(
     candidates: Iterable[Candidate], price: Price, zeros: Zeros, *, skip: bool
 ) -> list[Variant]:
     """All ways to run a node whose input has these zeros, with what each takes."""
+    listed = list(candidates)
+    if not skip:
+        listed = [c for c in listed if not WORK[c.kernel].always_skips] or listed
     found = []
-    for candidate in candidates:
-        job = job_of(candidate)
+    for candidate in listed:
+        job = job_of(candidate, zeros.mean)
         flash = _flash_bytes(candidate)
         for banded in _in_bands(candidate, job):
             in_band = dataclasses.replace(job, params=banded.params)
             for limit in _thresholds(candidate.kernel, in_band, price, skip=skip):
                 whole = _with(banded, list_zeros=limit) if "list_zeros" in job.params else banded
-                cost = price.cost(
-                    candidate.kernel, dataclasses.replace(job, params=whole.params), zeros
-                )
+                same = dataclasses.replace(job, params=whole.params)
+                cost = price.cost(candidate.kernel, same, zeros.spread)
                 found.append(Variant(whole, cost, flash, scratch_bytes(whole)))
     return found

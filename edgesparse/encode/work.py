@@ -30,7 +30,7 @@ class Job:
 
     params: the parameter struct by field.  sizes: see Candidate.  rows, columns: of the weights.
     entries: non-zero weights of each row, [rows].  exact: share of rows that are rescaled the long
-    way.  encoded_bytes: of the weights.
+    way.  encoded_bytes: of the weights.  zeros: share of zeros to expect in the input.
     """
 
     params: Mapping[str, Any]
@@ -40,6 +40,7 @@ class Job:
     entries: NDArray[np.int64]
     exact: float
     encoded_bytes: int
+    zeros: float = 0.0
 
     @property
     def positions(self) -> int:
@@ -71,8 +72,8 @@ def _exact_share(channels: bytes) -> float:
     return float(np.count_nonzero(exact)) / rows
 
 
-def job_of(candidate: Candidate) -> Job:
-    """The job that a candidate does."""
+def job_of(candidate: Candidate, zeros: float = 0.0) -> Job:
+    """The job that a candidate does where this share of its input is zero."""
     matrix = candidate.matrix
     shape = (0, 0) if matrix is None else matrix.shape
     entries = np.zeros(0, np.int64) if matrix is None else np.count_nonzero(matrix, axis=1)
@@ -84,6 +85,7 @@ def job_of(candidate: Candidate) -> Job:
         entries=np.asarray(entries, np.int64),
         exact=_exact_share(candidate.channels),
         encoded_bytes=len(candidate.weights),
+        zeros=zeros,
     )
 
 
@@ -154,20 +156,29 @@ def _groups_of_four(job: Job) -> NDArray[np.int64]:
 
 
 def _depthwise(job: Job) -> Amounts:
+    """3 x 3 windows at stride 1 or 2 have code of their own, as have channels in fours."""
+    p = job.params
+    three = p["kernel_h"] == p["kernel_w"] == 3 and p["dilation_h"] == p["dilation_w"] == 1
+    kind = f"{3 if three and p['stride_w'] <= 2 else 'any'}x{4 if p['in_c'] % 4 == 0 else 1}"
+    return {f"{name} {kind}": amount for name, amount in _depthwise_amounts(job).items()}
+
+
+def _depthwise_amounts(job: Job) -> Amounts:
     p = job.params
     out_c, positions = p["out_c"], job.positions
     inputs = math.prod(p[name] for name in ("batches", "in_h", "in_w", "in_c"))
     outputs = positions * out_c
     taps = p["kernel_h"] * _parts(p["kernel_w"], 2) * 2
-    words = p["in_c"] % 4 == 0
+    out_rows = p["batches"] * p["out_h"] * out_c
     return {
         "one": 1,
         "rows": out_c,
         "filters": job.rows * out_c,
         "in_rows": p["batches"] * p["in_h"] * p["in_c"],
-        "inputs": inputs if words else 0,
-        "byte_inputs": 0 if words else inputs,
-        "out_rows": p["batches"] * p["out_h"] * out_c,
+        "inputs": inputs,
+        "out_rows": out_rows,
+        "pairs": out_rows * _parts(p["out_w"], 2),
+        "window_rows": outputs * p["kernel_h"],
         "outputs": outputs,
         "exact_outputs": outputs * job.exact,
         "products": outputs * taps,
@@ -192,6 +203,18 @@ def _transpose_conv(job: Job) -> Amounts:
 
 def _elements(elements: int) -> Amounts:
     return {"one": 1, "elements": elements}
+
+
+def _broadcast(job: Job) -> Amounts:
+    """One loop over all of two like shapes; else one over each run along which both go on."""
+    elements, rows = job.sizes["elements"], job.sizes["rows"]
+    kind = "row_elements" if rows > 1 else "elements"
+    return {"one": 1, "rows": rows if rows > 1 else 0, kind: elements}
+
+
+def _add_broadcast(job: Job) -> Amounts:
+    amounts, halves = _broadcast(job), _add(job)["halved"] > 0
+    return {f"{name} {'halved' if halves else 'scaled'}": n for name, n in amounts.items()}
 
 
 def _add(job: Job) -> Amounts:
@@ -230,7 +253,9 @@ def _resize(job: Job) -> Amounts:
         "one": 1,
         "rows": job.params["batches"] * job.params["out_h"],
         "pixels": job.positions,
-        "elements": job.positions * job.params["channels"],
+        "elements": 0 if job.params["channels"] % 4 else job.positions * job.params["channels"],
+        "byte_elements": job.positions * (job.params["channels"] % 4),
+        "byte_pixels": job.positions if job.params["channels"] % 4 else 0,
     }
 
 
@@ -249,14 +274,16 @@ def _mean(job: Job) -> Amounts:
 
 @dataclass(frozen=True, slots=True)
 class KernelWork:
-    """A kernel's amounts, where it multiplies all activations, and where it skips those of zero.
+    """A kernel's amounts.
 
-    skipping: given the job and the share of zeros among the input; None where the kernel never
-    skips any.  Otherwise it does so from the parameter `list_zeros` on.
+    amounts: of any run, unless there is `skipping`: then of one with fewer zeros in its input than
+    the parameter `list_zeros`.  skipping: of one with as many or more, which are skipped.
+    always_skips: it skips zero activations in every run.
     """
 
     amounts: Callable[[Job], Amounts]
-    skipping: Callable[[Job, float], Amounts] | None = None
+    skipping: Callable[[Job], Amounts] | None = None
+    always_skips: bool = False
 
 
 WORK: Mapping[str, KernelWork] = {
@@ -267,10 +294,10 @@ WORK: Mapping[str, KernelWork] = {
     "fully_connected_delta8_s8": KernelWork(_delta8),
     "transpose_conv_dense_s8": KernelWork(_transpose_conv),
     "add_s8": KernelWork(_add),
-    "add_broadcast_s8": KernelWork(_add),
+    "add_broadcast_s8": KernelWork(_add_broadcast),
     "lut_s8": KernelWork(lambda job: _elements(job.params["count"])),
-    "mul_s8": KernelWork(lambda job: _elements(job.sizes["elements"])),
-    "extremum_s8": KernelWork(lambda job: _elements(job.sizes["elements"])),
+    "mul_s8": KernelWork(_broadcast),
+    "extremum_s8": KernelWork(_broadcast),
     "average_pool_2d_s8": KernelWork(_pool),
     "max_pool_2d_s8": KernelWork(_pool),
     "softmax_s8": KernelWork(_softmax),

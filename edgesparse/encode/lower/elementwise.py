@@ -9,6 +9,14 @@ from edgesparse.ops import AddOptions, activation_range
 from edgesparse.ops.elementwise import ExtremumOptions, MulOptions, SubOptions
 
 
+def _broadcast_sizes(model: Model, node: Node) -> dict[str, int]:
+    """Elements of the output, and in how many runs they are made: one unless shapes differ."""
+    result = model.tensors[node.outputs[0]]
+    shapes = {model.tensors[i].shape for i in node.inputs}
+    rows = 1 if len(shapes) == 1 or not result.shape else result.elements // result.shape[-1]
+    return {"elements": result.elements, "rows": rows}
+
+
 def add(model: Model, node: Node) -> list[Candidate]:
     """ADD, or SUB as TFLite does it: the second multiplier is negative."""
     options = node.options
@@ -36,7 +44,8 @@ def add(model: Model, node: Node) -> list[Candidate]:
     }
     if not subtract and all(model.tensors[i].elements == elements for i in node.inputs):
         return [Candidate("add_s8", params, inputs=node.inputs)]
-    return [Candidate("add_broadcast_s8", params, inputs=node.inputs)]
+    sizes = _broadcast_sizes(model, node)
+    return [Candidate("add_broadcast_s8", params, inputs=node.inputs, sizes=sizes)]
 
 
 def mul(model: Model, node: Node) -> list[Candidate]:
@@ -56,8 +65,7 @@ def mul(model: Model, node: Node) -> list[Candidate]:
         "act_min": act_min,
         "act_max": act_max,
     }
-    elements = model.tensors[node.outputs[0]].elements
-    sizes = {"elements": elements}
+    sizes = _broadcast_sizes(model, node)
     return [Candidate("mul_s8", params, inputs=node.inputs, sizes=sizes)]
 
 
@@ -65,7 +73,6 @@ def extremum(model: Model, node: Node) -> list[Candidate]:
     """MAXIMUM and MINIMUM."""
     options = node.options
     assert isinstance(options, ExtremumOptions)
-    elements = model.tensors[node.outputs[0]].elements
     params = {"maximum": int(options.MAXIMUM)}
-    sizes = {"elements": elements}
+    sizes = _broadcast_sizes(model, node)
     return [Candidate("extremum_s8", params, inputs=node.inputs, sizes=sizes)]
