@@ -16,8 +16,8 @@ from edgesparse import native
 from edgesparse.describe import describe
 from edgesparse.encode import Encoded, EncodedNode
 from edgesparse.errors import FormatError, ImageRefusedError
+from edgesparse.memory import MemoryPlan, plan_memory
 from edgesparse.meta import Meta, SparsifyMeta
-from edgesparse.plan import Buffer, Plan, plan
 
 _ALIGN_BYTES = 16
 _MAGIC = 0x314D5345
@@ -114,39 +114,9 @@ def _params(node: EncodedNode, data: _DataSection) -> bytes:
     return layout.pack(**values)
 
 
-def _tensor_name(index: int) -> str:
-    return f"tensor {index}"
-
-
-def _scratch_name(node: int) -> str:
-    return f"scratch {node}"
-
-
-def _memory_plan(encoded: Encoded, scratch: list[int]) -> Plan:
-    """Inputs live from the start, outputs to the end, the others from writer to last reader.
-
-    Persistent tensors live all the time.
-    """
-    count = len(encoded.nodes)
-    first = {encoded.root(i): -1 for i in encoded.device_inputs()}
-    last = dict.fromkeys(first, -1)
-    for place, node in enumerate(encoded.nodes):
-        for i in (*node.inputs, *node.outputs):
-            if encoded.tensor(i).is_constant:
-                continue
-            first.setdefault(encoded.root(i), place)
-            last[encoded.root(i)] = place
-    for i in encoded.device_outputs():
-        last[encoded.root(i)] = count
-    first |= dict.fromkeys(encoded.persistent, -1)
-    last |= dict.fromkeys(encoded.persistent, count)
-    sizes = {i: encoded.tensor(i).elements for i in first}
-    buffers = [Buffer(_tensor_name(i), sizes[i], first[i], last[i]) for i in first]
-    buffers += [Buffer(_scratch_name(i), size, i, i) for i, size in enumerate(scratch)]
-    return plan(buffers)
-
-
-def _tensor_place(encoded: Encoded, index: int, memory: Plan, data: _DataSection) -> dict[str, int]:
+def _tensor_place(
+    encoded: Encoded, index: int, memory: MemoryPlan, data: _DataSection
+) -> dict[str, int]:
     """Where a tensor lies: a constant in section DATA, others in the arena, variables for good."""
     constant = encoded.model.tensors[index].data
     if constant is not None:
@@ -157,12 +127,12 @@ def _tensor_place(encoded: Encoded, index: int, memory: Plan, data: _DataSection
     variable = encoded.persistent.get(index)
     return {
         "place": native.number("place", "arena" if variable is None else "persistent"),
-        "offset": memory.offsets[_tensor_name(encoded.root(index))],
+        "offset": memory.tensors[encoded.root(index)],
         "reset_off": 0 if variable is None else data.add(variable.initial),
     }
 
 
-def _tensor_rows(encoded: Encoded, memory: Plan, data: _DataSection) -> bytes:
+def _tensor_rows(encoded: Encoded, memory: MemoryPlan, data: _DataSection) -> bytes:
     layout = native.layout("tensor")
     rows = b""
     for index in encoded.device_tensors():
@@ -186,8 +156,8 @@ def build_image(encoded: Encoded, *, sparsify: SparsifyMeta | None = None) -> Im
     data = _DataSection()
     kernels = [native.number("kernel", node.choice.kernel) for node in encoded.nodes]
     params = [_params(node, data) for node in encoded.nodes]
-    scratch = [native.scratch_bytes(k, p) for k, p in zip(kernels, params, strict=True)]
-    memory = _memory_plan(encoded, scratch)
+    scratch = [node.chosen.scratch_bytes for node in encoded.nodes]
+    memory = plan_memory(encoded, scratch)
     place = {index: i for i, index in enumerate(encoded.device_tensors())}
     edges: list[int] = []
     nodes = b""
@@ -203,10 +173,10 @@ def build_image(encoded: Encoded, *, sparsify: SparsifyMeta | None = None) -> Im
             output_count=len(node.outputs),
             params_off=len(params_bytes),
             params_bytes=len(params[i]),
-            scratch_off=memory.offsets[_scratch_name(i)],
+            scratch_off=memory.scratch[i],
             scratch_bytes=scratch[i],
             macs=node.macs,
-            predicted_cost=node.choice.cost,
+            predicted_cost=node.chosen.cost or 0,
         )
         edges += [place[t] for t in (*node.inputs, *node.outputs)]
         params_bytes += params[i]

@@ -35,6 +35,9 @@ static const es_native_row_t rows[] = {
 #define ES_KERNEL(id, op, encoding, isa, name, doc) {"kernel", #name, (id), {#op, #encoding, #isa}, doc},
 #include "kernels.def"
 #undef ES_KERNEL
+#define ES_IN_PLACE(kernel, doc) {"in_place", #kernel, ES_KERNEL_##kernel, {"", "", ""}, doc},
+#include "in_place.def"
+#undef ES_IN_PLACE
 #define ES_ISA(id, name, includes, doc) {"isa", #name, (id), {#includes, "", ""}, doc},
 #include "isas.def"
 #undef ES_ISA

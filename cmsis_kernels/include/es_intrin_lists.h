@@ -266,7 +266,7 @@ void es_lists_outputs(const es_lists_channel_t *channel, const void *operands, i
     "ssat r0, #8, r0\n"                    \
     "strb r0, [lr], #1\n"
 
-__attribute__((naked)) void es_lists_outputs(__attribute__((unused)) const es_lists_span_t *spans,
+__attribute__((naked)) void es_lists_span_outputs(__attribute__((unused)) const es_lists_span_t *spans,
                                              __attribute__((unused)) const es_lists_span_t *end,
                                              __attribute__((unused)) const es_lists_outputs_t *outputs,
                                              __attribute__((unused)) int8_t output[2 * ES_LISTS_WORDS]) {
@@ -280,7 +280,7 @@ __attribute__((naked)) void es_lists_outputs(__attribute__((unused)) const es_li
 
 #else
 
-void es_lists_outputs(const es_lists_span_t *spans, const es_lists_span_t *end, const es_lists_outputs_t *outputs,
+void es_lists_span_outputs(const es_lists_span_t *spans, const es_lists_span_t *end, const es_lists_outputs_t *outputs,
                       int8_t output[2 * ES_LISTS_WORDS]) {
     int64_t acc[ES_LISTS_WORDS];
     memcpy(acc, outputs->start, sizeof(acc));

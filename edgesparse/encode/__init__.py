@@ -1,104 +1,55 @@
 """Model -> encoded nodes: which kernel runs each node, with which constant data.
 
 One file a weight encoding (dense.py, delta8.py); lower/ has one function an operator; fold.py finds
-the PADs that go into the convolution behind them.
+the PADs that go into the convolution behind them.  work.py and cost.py predict what each kernel
+costs, variants.py lists the ways to run a node, choose.py decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from edgesparse import native, ops
 from edgesparse.edges import device_input, device_output
+from edgesparse.encode.choose import choose
+from edgesparse.encode.cost import Zeros
+from edgesparse.encode.encoded import Encoded, EncodedNode, Variant
 from edgesparse.encode.fold import folded_pads, with_padding
+from edgesparse.encode.goal import Goal
 from edgesparse.encode.lower import LOWER, Candidate
-from edgesparse.encode.state import Persistent, free_reads, persistent_tensors
+from edgesparse.encode.state import free_reads, persistent_tensors
+from edgesparse.encode.variants import variants_of
 from edgesparse.errors import UsageError
-from edgesparse.model import Model, Node, Tensor
+from edgesparse.model import Model, Node
 
-__all__ = ["Candidate", "Encoded", "EncodedNode", "encode"]
+__all__ = ["Candidate", "Encoded", "EncodedNode", "Goal", "Variant", "Zeros", "encode"]
 
-
-@dataclass(frozen=True, slots=True)
-class EncodedNode:
-    """A node as the device will run it.  `layer` is its index in the .tflite."""
-
-    layer: int
-    op: str
-    encoding: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    macs: int
-    choice: Candidate
+NO_ZEROS: Mapping[int, Zeros] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """All device nodes of a model, in order, and which tensor lies where another one does.
-
-    `aliases`: index of the output of a free node (RESHAPE, READ_VARIABLE) -> index of the tensor
-    whose bytes it is.  `folded`: indices of the PADs that are part of the convolution behind them.
-    `persistent`: the variables, by the index of the tensor that is their handle.
-    """
-
-    model: Model
-    nodes: tuple[EncodedNode, ...]
-    aliases: dict[int, int]
-    folded: frozenset[int] = frozenset()
-    persistent: Mapping[int, Persistent] = field(default_factory=dict)
-
-    def tensor(self, tensor_index: int) -> Tensor:
-        """A tensor as the device sees it; a variable's handle stands for its values."""
-        variable = self.persistent.get(tensor_index)
-        return self.model.tensors[tensor_index] if variable is None else variable.tensor
-
-    def root(self, tensor_index: int) -> int:
-        """The tensor whose bytes a tensor is: itself unless it is an alias."""
-        return self.aliases.get(tensor_index, tensor_index)
-
-    def device_inputs(self) -> tuple[int, ...]:
-        """The int8 tensors that the device is given, one a model input."""
-        return tuple(device_input(self.model, i) for i in self.model.inputs)
-
-    def device_outputs(self) -> tuple[int, ...]:
-        """The int8 tensors that the device gives back, one a model output."""
-        return tuple(device_output(self.model, i) for i in self.model.outputs)
-
-    def device_tensors(self) -> list[int]:
-        """Indices of the tensors that the device knows, in order."""
-        used = {i for node in self.nodes for i in (*node.inputs, *node.outputs)}
-        return sorted(used.union(self.device_inputs(), self.device_outputs(), self.persistent))
-
-
-def _cost(candidate: Candidate, zeros: float) -> int:
-    return candidate.cost if candidate.cost_at is None else candidate.cost_at(zeros)
+def _candidates(
+    model: Model, node: Node, encoding: str | None, pads: Mapping[int, Node]
+) -> list[Candidate]:
+    """The candidates for a node, in the encoding asked for where there is one."""
+    found = LOWER[node.op](model, node)
+    if node.index in pads:
+        found = [with_padding(model, pads[node.index], each) for each in found]
+    kernels = native.table("kernel")
+    return [c for c in found if kernels[c.kernel].columns[1] == encoding] or found
 
 
 def _encode_node(
-    model: Model,
-    node: Node,
-    encoding: str | None,
-    pads: Mapping[int, Node],
-    zeros: float | None = None,
+    model: Model, node: Node, candidates: list[Candidate], goal: Goal, zeros: Zeros
 ) -> EncodedNode:
-    """The cheapest candidate; where `zeros` is not None, of those that skip activations too."""
-    candidates = LOWER[node.op](model, node)
-    if node.index in pads:
-        candidates = [with_padding(model, pads[node.index], each) for each in candidates]
-    kernels = native.table("kernel")
-    wanted = [c for c in candidates if kernels[c.kernel].columns[1] == encoding]
-    usual = [c for c in candidates if zeros is not None or c.cost_at is None]
-    choice = min(wanted or usual, key=lambda candidate: _cost(candidate, zeros or 0.0))
-    kernel = kernels[choice.kernel]
+    """A node with all its variants; which one it is to be is not decided yet."""
+    variants = variants_of(candidates, goal.price, zeros, skip=goal.skip_activations)
     return EncodedNode(
         layer=node.index,
-        op=kernel.columns[0],
-        encoding=kernel.columns[1],
-        inputs=choice.inputs or node.inputs[:1],
-        outputs=choice.outputs or node.outputs,
         macs=ops.macs(model, node),
-        choice=choice,
+        inputs=candidates[0].inputs or node.inputs[:1],
+        outputs=candidates[0].outputs or node.outputs,
+        chosen=variants[0],
+        variants=tuple(variants),
     )
 
 
@@ -106,18 +57,29 @@ def encode(
     model: Model,
     *,
     encoding: str | None = None,
-    skip_activations: str = "off",
-    zeros: Mapping[int, float] | None = None,
+    goal: Goal | None = None,
+    zeros: Mapping[int, Zeros] = NO_ZEROS,
+    weights_limit_bytes: int | None = None,
 ) -> Encoded:
     """Choose a kernel for every node of a supported model by predicted cost.
 
-    `encoding`: take this weight encoding wherever a kernel of the operator has it, whatever it
-    costs.  `skip_activations`: "auto" lets kernels that skip zero activations be chosen, "off" does
-    not.  `zeros`: share of zeros expected of a tensor, by its index; 0 for the others.  Raises UnsupportedModelError with all offenders, UsageError for an unknown encoding.
+    Args:
+        model: the model.
+        encoding: take this weight encoding wherever a kernel of the operator has it, whatever it
+            costs.
+        goal: what decides.
+        zeros: share of zeros to expect in tensors, by index; none where it is not known.
+        weights_limit_bytes: what the constant data of all nodes may take.
+
+    Raises:
+        UnsupportedModelError: the model is not supported; with all offenders.
+        UsageError: an unknown encoding.
+        DoesNotFitError: no choice keeps to the goal's limits.
     """
     if encoding is not None and encoding not in native.table("encoding"):
         known = ", ".join(native.table("encoding"))
         raise UsageError(f"unknown encoding {encoding!r}; there are {known}")
+    goal = Goal() if goal is None else goal
     ops.check_supported(model)
     for index in model.inputs:
         device_input(model, index)  # refuses inputs that no QUANTIZE makes int8
@@ -138,16 +100,13 @@ def encode(
     read_as = {pad.outputs[0]: aliases.get(pad.inputs[0], pad.inputs[0]) for pad in folded.values()}
     free = free_reads(model, nodes, aliases | read_as, outputs)
     aliases = {index: free.get(source, source) for index, source in aliases.items()} | free
-    encoded = [
-        _encode_node(
-            model,
-            node,
-            encoding,
-            pads,
-            None if skip_activations == "off" else (zeros or {}).get(node.inputs[0], 0.0),
-        )
-        for node in nodes
-        if free.keys().isdisjoint(node.outputs)
-    ]
+    encoded = []
+    for node in nodes:
+        if free.keys().isdisjoint(node.outputs):
+            candidates = _candidates(model, node, encoding, pads)
+            source = (candidates[0].inputs or node.inputs)[0]
+            expected = zeros.get(aliases.get(source, source), Zeros())
+            encoded.append(_encode_node(model, node, candidates, goal, expected))
     persistent = persistent_tensors(model)
-    return Encoded(model, tuple(encoded), aliases, frozenset(folded), persistent)
+    whole = Encoded(model, tuple(encoded), aliases, frozenset(folded), persistent)
+    return choose(whole, goal, weights_limit_bytes=weights_limit_bytes)

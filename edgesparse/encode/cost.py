@@ -1,126 +1,151 @@
-"""Predicted instructions of the kernels on Cortex-M4, to choose an encoding and to plan.
+"""Predicted cost of a node on a core: amounts of work times fitted weights.
 
-Sums of products fitted to exact counts of single layers in QEMU; tests/qemu/test_cost.py holds them
-against the device.  They rank encodings; the device's own counts are the truth.
+The amounts are those of encode.work.  The weights, in cost.json beside the parts, are per core,
+unit and kernel, fitted by `make cost` to single layers measured in QEMU: instructions exactly,
+cycles as the model of the part `ideal` gives them.  tests/qemu/test_cost.py holds predictions
+against whole models.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgesparse.encode.lower.candidate import NEVER
+from edgesparse.encode.work import WORK, Amounts, Job
+from edgesparse.errors import TargetError, UsageError
+
+__all__ = [
+    "CPUS",
+    "CYCLES",
+    "DEFAULT_CPU",
+    "INSTRUCTIONS",
+    "SKIPPING",
+    "Price",
+    "Zeros",
+    "cost_file",
+]
+
+INSTRUCTIONS, CYCLES = "instructions", "cycles"
+DEFAULT_CPU = "cortex-m4"
+
+# Cores that are not measured are taken for the measured one that they resemble most: all three have
+# the DSP extension; an M33 issues one instruction a cycle, an M55 sometimes two.
+_RESEMBLES = {"cortex-m33": "cortex-m4", "cortex-m55": "cortex-m7", "host": "cortex-m4"}
+MEASURED = ("cortex-m3", "cortex-m4", "cortex-m7")
+CPUS = (*MEASURED, "cortex-m33", "cortex-m55")
+
+SKIPPING = "+skip"
+"""Behind a kernel's name: its weights where it skips zero activations."""
+
+Weights = Mapping[str, float]
 
 
-def conv_dense(*, positions: int, columns: int, rows: int) -> int:
-    """Packing of each position, then two filters by two positions."""
-    return round(positions * (95 + 3.6 * columns + rows * (16.6 + 1.06 * columns)))
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: dict[str, dict[str, dict[str, dict[str, float]]]]
 
 
-def conv_sparse(
-    *, positions: int, columns: int, rows: int, channels: int, band: int, non_zeros: int
-) -> int:
-    """Packing of each band, lists of its rows, then each non-zero weight for eight positions."""
-    bands = -(-positions // band)
-    packing = positions * (3 * channels if columns != channels else 2.6 * columns)
-    lists = bands * (60 * rows + 11 * non_zeros)
-    return round(packing + lists + positions * (14 * rows + 1.1 * non_zeros))
+def cost_file() -> Path:
+    """Where the fitted weights are kept."""
+    return Path(__file__).resolve().parents[1] / "cost.json"
 
 
-def depthwise(*, positions: int, taps: int, channels: int) -> int:
-    """Filters widened once, then every tap of every channel."""
-    return round(positions * channels * (23 + 0.62 * taps) + 40 * taps * channels)
+@cache
+def _file() -> _File:
+    try:
+        return _File.model_validate_json(cost_file().read_bytes())
+    except ValidationError as error:
+        raise TargetError(f"{cost_file()}: {error.errors()[0]['msg']}") from error
 
 
-def fully_connected_dense(*, batches: int, columns: int, rows: int) -> int:
-    """Four rows at a time."""
-    return round(batches * (rows * (44 + 1.4 * columns) + 1.9 * columns))
+@dataclass(frozen=True, slots=True)
+class Zeros:
+    """Share of zeros in a tensor: mean over runs, and standard deviation."""
+
+    mean: float = 0.0
+    spread: float = 0.0
 
 
-def fully_connected_sparse(*, batches: int, rows: int, non_zeros: int) -> int:
-    """Non-zero weights only."""
-    return round(batches * (53 * rows + 4.1 * non_zeros))
+def _above(threshold: float, zeros: Zeros) -> float:
+    """How likely a run has a share of zeros of `threshold` or more, if shares are normal."""
+    if zeros.spread <= 0.0:
+        return float(zeros.mean >= threshold)
+    return 0.5 * math.erfc((threshold - zeros.mean) / (zeros.spread * math.sqrt(2.0)))
 
 
-def conv_skipping(
-    params: Mapping[str, int], zeros: float, *, columns: int, unpacked: bool
-) -> int:
-    """Listing of the inputs, unpacking for each band, and products of non-zero inputs.
-
-    params: of struct conv_params.  zeros: share of the inputs.  unpacked: whether words of two
-    weights are made for each band.
-    """
-    positions = params["batches"] * params["out_h"] * params["out_w"]
-    blocks = -(-params["out_c"] // 8)
-    inputs = params["batches"] * params["in_h"] * params["in_w"] * params["in_c"]
-    bands = params["batches"] * -(-params["out_h"] // max(params["band"] // params["out_w"], 1))
-    words = 16 * columns * blocks * bands if unpacked else 0
-    spans = positions * blocks * params["kernel_h"]
-    products = positions * blocks * columns * (1 - zeros)
-    listing = inputs * (4 + 4 * (1 - zeros))
-    return round(
-        listing + words + positions * blocks * 180 + 30 * spans + 8.9 * products
-    )
+def _weighted(amounts: Amounts, weights: Weights | None) -> float | None:
+    """The cost; None for a kernel without fitted weights."""
+    if weights is None:
+        return None
+    return sum(weights.get(name, 0.0) * amount for name, amount in amounts.items())
 
 
-def fully_connected_pairs(batches: int, rows: int, columns: int, zeros: float) -> int:
-    """Listing of the inputs, and products of non-zero inputs, eight rows at a time."""
-    blocks = -(-rows // 8)
-    return round(batches * (columns * 6 + blocks * (250 + 8.9 * columns * (1 - zeros))))
+def _inputs(job: Job) -> int:
+    """Activations that a kernel with a `list_zeros` reads."""
+    names = ("batches", "in_h", "in_w", "in_c")
+    return math.prod(int(job.params.get(name, 1)) for name in names)
 
 
-def add(elements: int) -> int:
-    """Two rescalings an element, one of them a shift."""
-    return 17 * elements
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Costs on a core in a unit."""
 
+    cpu: str = DEFAULT_CPU
+    unit: str = CYCLES
 
-def add_broadcast(elements: int) -> int:
-    """As add, but the shift is not taken out of the loop."""
-    return 21 * elements
+    def __post_init__(self) -> None:
+        if _RESEMBLES.get(self.cpu, self.cpu) not in MEASURED:
+            known = ", ".join(CPUS)
+            raise UsageError(f"no costs are known for core {self.cpu!r}", hint=f"cores: {known}")
 
+    def _of(self, name: str) -> Weights | None:
+        cpu = _RESEMBLES.get(self.cpu, self.cpu)
+        return _file().weights.get(cpu, {}).get(self.unit, {}).get(name)
 
-def mul(elements: int) -> int:
-    """A product and its rescaling."""
-    return 15 * elements
+    def usual(self, kernel: str, job: Job) -> float | None:
+        """The cost where no activation is skipped."""
+        return _weighted(WORK[kernel].amounts(job), self._of(kernel))
 
+    def skipping(self, kernel: str, job: Job) -> float | None:
+        """The cost where the input's zeros are skipped; None where the kernel has no choice."""
+        amounts = WORK[kernel].skipping
+        return None if amounts is None else _weighted(amounts(job), self._of(kernel + SKIPPING))
 
-def extremum(elements: int) -> int:
-    """A comparison."""
-    return 9 * elements
+    def cost(self, kernel: str, job: Job, spread: float = 0.0) -> int | None:
+        """What a run is expected to cost; None if it is not known.
 
+        spread: standard deviation of the share of zeros.
+        """
+        usual = self.usual(kernel, job)
+        limit = job.params.get("list_zeros", NEVER)
+        if usual is None or limit == NEVER:
+            return None if usual is None else round(usual)
+        skipping = self.skipping(kernel, job)
+        if skipping is None:
+            return round(usual)
+        often = _above(limit / _inputs(job), Zeros(job.zeros, spread))
+        return round(often * skipping + (1.0 - often) * usual)
 
-def lut(elements: int) -> int:
-    """One look-up an element."""
-    return 5 * elements
+    def threshold(self, kernel: str, job: Job) -> int:
+        """Zeros in the input from which on skipping them pays; NEVER where it does not."""
+        usual = self.usual(kernel, job)
+        inputs = _inputs(job)
 
+        def pays(zeros: int) -> bool:
+            skipping = self.skipping(kernel, replace(job, zeros=zeros / inputs))
+            return usual is not None and skipping is not None and skipping < usual
 
-def pool(*, inputs: int) -> int:
-    """Every input read once a window."""
-    return round(3.2 * inputs)
-
-
-def softmax(elements: int) -> int:
-    """Two exponentials an element."""
-    return 334 * elements
-
-
-def max_pool(*, taps: int, outputs: int, words: bool) -> int:
-    """Every tap of every output, compared with the greatest so far; four channels at a time?"""
-    return 10 * outputs + (9 * taps // 4 if words else 12 * taps)
-
-
-def move(*, runs: int, bytes_moved: int) -> int:
-    """Runs of neighbouring bytes, a word at a time, or single bytes."""
-    return 7 * runs if runs == bytes_moved else 20 * runs + 3 * bytes_moved // 2
-
-
-def mean(*, inputs: int, outputs: int) -> int:
-    """Every input read once, every output rescaled."""
-    return 5 * inputs + 70 * outputs
-
-
-def transpose_conv(*, outputs: int, products: int) -> int:
-    """Every product by itself, every output rescaled."""
-    return 100 * outputs + 6 * products
-
-
-def copy(elements: int) -> int:
-    """Bytes moved, and a few instructions around them."""
-    return 40 + 2 * elements
+        if not pays(inputs):
+            return NEVER
+        low, high = -1, inputs  # it does not pay at low, and does at high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if pays(middle) else (middle, high)
+        return high

@@ -247,7 +247,13 @@ static es_status_t check_list(const es_model_t *model, const uint16_t *list, uin
     return ES_STATUS_ok;
 }
 
-/* A node writes nothing that it reads, and its scratch is its own. */
+/* Whether an output takes an input's place byte for byte, and the kernel allows that. */
+static bool is_in_place(const es_node_t *node, const es_tensor_t *in, const es_tensor_t *out) {
+    return es_kernel_in_place(node->kernel) && in->place == ES_PLACE_arena && out->place == ES_PLACE_arena &&
+           in->offset == out->offset && in->bytes == out->bytes;
+}
+
+/* A node writes nothing that it reads, unless in place, and its scratch is its own. */
 static es_status_t check_overlap(const es_model_t *model, const es_node_t *node) {
     for (uint32_t o = 0; o < node->output_count; o++) {
         const es_tensor_t *out = es_node_output(model, node, o);
@@ -259,7 +265,8 @@ static es_status_t check_overlap(const es_model_t *model, const es_node_t *node)
         }
         for (uint32_t i = 0; i < node->input_count; i++) {
             const es_tensor_t *in = es_node_input(model, node, i);
-            if (in->place != ES_PLACE_constant && overlap(out->offset, out->bytes, in->offset, in->bytes)) {
+            if (in->place != ES_PLACE_constant && overlap(out->offset, out->bytes, in->offset, in->bytes) &&
+                !is_in_place(node, in, out)) {
                 return ES_STATUS_bad_overlap;
             }
         }

@@ -73,6 +73,17 @@ const es_kernel_t *es_kernel_find(uint16_t id) {
     return NULL;
 }
 
+bool es_kernel_in_place(uint16_t id) {
+    switch (id) {
+#define ES_IN_PLACE(kernel, doc) case ES_KERNEL_##kernel:
+#include "in_place.def"
+#undef ES_IN_PLACE
+        return true;
+        default:
+            return false;
+    }
+}
+
 const es_encoding_t *es_encoding_find(uint16_t id) {
     for (uint32_t i = 0; i < sizeof(encodings) / sizeof(encodings[0]); i++) {
         if (encodings[i].id == id) {

@@ -63,6 +63,9 @@ const es_kernel_t *es_kernel_find(uint16_t id);
 const es_encoding_t *es_encoding_find(uint16_t id);
 const es_op_t *es_op_find(uint16_t id);
 
+/* Whether a kernel's output may be one of its inputs: a row of in_place.def. */
+bool es_kernel_in_place(uint16_t id);
+
 /* Whether a core with instruction set `own`, a row of isas.def, runs what needs `needed`, any number. */
 bool es_isa_runs(uint16_t own, uint16_t needed);
 

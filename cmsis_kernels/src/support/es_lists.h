@@ -112,7 +112,7 @@ typedef struct {
 /* The eight outputs of some spans, one at least: lower and upper sum of each accumulator in turn, rescaled. 80 instructions
  * besides the spans on ARMv7E-M.
  */
-void es_lists_outputs(const es_lists_span_t *spans, const es_lists_span_t *end, const es_lists_outputs_t *outputs,
+void es_lists_span_outputs(const es_lists_span_t *spans, const es_lists_span_t *end, const es_lists_outputs_t *outputs,
                       int8_t output[2 * ES_LISTS_WORDS]);
 
 #endif

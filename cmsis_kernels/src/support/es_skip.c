@@ -291,10 +291,10 @@ ES_INLINE void multiply_spans(const es_skip_block_t *block, const es_lists_span_
         write_any(block, spans, count, entries > limit, limit, output);
     } else if (ES_UNLIKELY(block->rows != ES_SKIP_ROWS)) {
         int8_t all[ES_SKIP_ROWS];
-        es_lists_outputs(spans, spans + count, &block->fast, all);
+        es_lists_span_outputs(spans, spans + count, &block->fast, all);
         memcpy(output, all, block->rows);
     } else {
-        es_lists_outputs(spans, spans + count, &block->fast, output);
+        es_lists_span_outputs(spans, spans + count, &block->fast, output);
     }
 }
 

@@ -36,7 +36,7 @@ typedef struct {
     uint32_t rows; /* that there are, 1..8 */
     bool is_short; /* all may take the short requantisation */
     es_output_t out;
-    es_lists_outputs_t fast; /* the same, for es_lists_outputs */
+    es_lists_outputs_t fast; /* the same, for es_lists_span_outputs */
 } es_skip_block_t;
 
 /* Bytes of scratch of the lists; sticks at an impossible size. */

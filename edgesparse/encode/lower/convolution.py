@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesparse import quantize
-from edgesparse.encode import bitmap, cost, delta8, dense, run4
+from edgesparse.encode import bitmap, delta8, dense, run4
 from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.lower.skipping import conv_2d_skipping, fully_connected_skipping
 from edgesparse.encode.requantisation import channel_rows
@@ -86,21 +86,16 @@ _SPARSE = {"bitmap": bitmap.encode, "run4": run4.encode, "delta8": delta8.encode
 
 
 def _sparse(
-    operator: str, params: dict[str, int], price: int, rows: NDArray[np.int8], channels: bytes
+    operator: str, params: dict[str, int], rows: NDArray[np.int8], channels: bytes
 ) -> list[Candidate]:
-    """A candidate a sparse encoding; none where a row is too long for the encoding's table.
-
-    They cost nearly the same to run, so that the shortest one is one instruction cheaper.
-    """
-    encoded = {}
+    """A candidate a sparse encoding; none where a row is too long for the encoding's table."""
+    found = []
     for name, encode in _SPARSE.items():
         with suppress(ValueError):
-            encoded[name] = encode(rows)
-    order = sorted(encoded, key=lambda name: len(encoded[name]))
-    return [
-        Candidate(f"{operator}_{name}_s8", params, price + order.index(name), data, channels)
-        for name, data in encoded.items()
-    ]
+            found.append(
+                Candidate(f"{operator}_{name}_s8", params, encode(rows), channels, matrix=rows)
+            )
+    return found
 
 
 def conv_2d(model: Model, node: Node) -> list[Candidate]:
@@ -111,22 +106,14 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
     rows = _weights(model, node).reshape(geometry.out_c, -1)
     params = _conv_params(model, node, geometry, options.activation)
     channels = _conv_channels(model, node, rows)
-    positions = geometry.batches * geometry.out_h * geometry.out_w
-    size = {"positions": positions, "columns": rows.shape[1], "rows": rows.shape[0]}
-    sparse_cost = cost.conv_sparse(
-        **size, channels=geometry.in_c, band=BAND, non_zeros=int(np.count_nonzero(rows))
-    )
     return [
-        Candidate(
-            "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
-        ),
-        *_sparse("conv_2d", params, sparse_cost, rows, channels),
+        Candidate("conv_2d_dense_s8", params, dense.encode(rows), channels, matrix=rows),
+        *_sparse("conv_2d", params, rows, channels),
         *conv_2d_skipping(
             params,
             rows,
             channels,
             plain_channels=_conv_channels(model, node, rows, whole_rows=False),
-            dense_cost=cost.conv_dense(**size),
         ),
     ]
 
@@ -139,9 +126,8 @@ def depthwise_conv_2d(model: Model, node: Node) -> list[Candidate]:
     taps = _weights(model, node).reshape(-1, geometry.out_c)
     params = _conv_params(model, node, geometry, options.activation)
     channels = _conv_channels(model, node, np.ascontiguousarray(taps.T))
-    positions = geometry.batches * geometry.out_h * geometry.out_w
-    price = cost.depthwise(positions=positions, taps=taps.shape[0], channels=taps.shape[1])
-    return [Candidate("depthwise_conv_2d_dense_s8", params, price, dense.encode(taps), channels)]
+    encoded = dense.encode(taps)
+    return [Candidate("depthwise_conv_2d_dense_s8", params, encoded, channels, matrix=taps)]
 
 
 def fully_connected(model: Model, node: Node) -> list[Candidate]:
@@ -180,11 +166,8 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
         "act_max": act_max,
         "list_zeros": NEVER,
     }
-    size = {"batches": geometry.batches, "rows": len(rows)}
-    dense_cost = cost.fully_connected_dense(**size, columns=geometry.columns)
-    sparse_cost = cost.fully_connected_sparse(**size, non_zeros=int(np.count_nonzero(rows)))
     return [
-        Candidate("fully_connected_dense_s8", params, dense_cost, dense.encode(rows), channels),
-        *_sparse("fully_connected", params, sparse_cost, rows, channels),
+        Candidate("fully_connected_dense_s8", params, dense.encode(rows), channels, matrix=rows),
+        *_sparse("fully_connected", params, rows, channels),
         *fully_connected_skipping(params, rows, plain_channels),
     ]

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from edgesparse import quantize
-from edgesparse.encode import cost
 from edgesparse.encode.lower.candidate import Candidate
 from edgesparse.model import Model, Node
 from edgesparse.ops import AddOptions, activation_range
 from edgesparse.ops.elementwise import ExtremumOptions, MulOptions, SubOptions
+
+
+def _broadcast_sizes(model: Model, node: Node) -> dict[str, int]:
+    """Elements of the output, and in how many runs they are made: one unless shapes differ."""
+    result = model.tensors[node.outputs[0]]
+    shapes = {model.tensors[i].shape for i in node.inputs}
+    rows = 1 if len(shapes) == 1 or not result.shape else result.elements // result.shape[-1]
+    return {"elements": result.elements, "rows": rows}
 
 
 def add(model: Model, node: Node) -> list[Candidate]:
@@ -36,9 +43,9 @@ def add(model: Model, node: Node) -> list[Candidate]:
         "act_max": act_max,
     }
     if not subtract and all(model.tensors[i].elements == elements for i in node.inputs):
-        return [Candidate("add_s8", params, cost.add(elements), inputs=node.inputs)]
-    predicted = cost.add_broadcast(elements)
-    return [Candidate("add_broadcast_s8", params, predicted, inputs=node.inputs)]
+        return [Candidate("add_s8", params, inputs=node.inputs)]
+    sizes = _broadcast_sizes(model, node)
+    return [Candidate("add_broadcast_s8", params, inputs=node.inputs, sizes=sizes)]
 
 
 def mul(model: Model, node: Node) -> list[Candidate]:
@@ -58,14 +65,14 @@ def mul(model: Model, node: Node) -> list[Candidate]:
         "act_min": act_min,
         "act_max": act_max,
     }
-    elements = model.tensors[node.outputs[0]].elements
-    return [Candidate("mul_s8", params, cost.mul(elements), inputs=node.inputs)]
+    sizes = _broadcast_sizes(model, node)
+    return [Candidate("mul_s8", params, inputs=node.inputs, sizes=sizes)]
 
 
 def extremum(model: Model, node: Node) -> list[Candidate]:
     """MAXIMUM and MINIMUM."""
     options = node.options
     assert isinstance(options, ExtremumOptions)
-    elements = model.tensors[node.outputs[0]].elements
     params = {"maximum": int(options.MAXIMUM)}
-    return [Candidate("extremum_s8", params, cost.extremum(elements), inputs=node.inputs)]
+    sizes = _broadcast_sizes(model, node)
+    return [Candidate("extremum_s8", params, inputs=node.inputs, sizes=sizes)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from edgesparse.encode import cost
 from edgesparse.encode.lower.candidate import Candidate
 from edgesparse.model import Model, Node
 from edgesparse.ops.lut import LutOptions
@@ -14,4 +13,4 @@ def lut(model: Model, node: Node) -> list[Candidate]:
     assert isinstance(options, LutOptions)
     elements = model.tensors[node.inputs[0]].elements
     constants = {"table_off": options.table(model, node).tobytes()}
-    return [Candidate("lut_s8", {"count": elements}, cost.lut(elements), constants=constants)]
+    return [Candidate("lut_s8", {"count": elements}, constants=constants)]

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesparse import native
-from edgesparse.encode import cost
 from edgesparse.encode.lower.candidate import Candidate
 from edgesparse.model import Model, Node
 from edgesparse.ops import (
@@ -93,15 +92,21 @@ def _candidate(
 ) -> list[Candidate]:
     """The one candidate that does all moves, perhaps after `filled` outputs were set to `fill`."""
     rows = [move.row() for move in moves]
-    price = sum(cost.move(runs=runs, bytes_moved=moved) for _, runs, moved in rows)
+    sizes = {
+        "moves": len(rows),
+        "runs": sum(runs for _, runs, moved in rows if runs != moved),
+        "run_bytes": sum(moved for _, runs, moved in rows if runs != moved),
+        "single_bytes": sum(moved for _, runs, moved in rows if runs == moved),
+        "filled": filled,
+    }
     params = {
         "moves_count": len(rows),
         "fill": int(fill is not None),
         "fill_value": fill or 0,
     }
     table = b"".join(row for row, _, _ in rows)
-    price += cost.move(runs=0, bytes_moved=filled)
-    return [Candidate("move_s8", params, price, inputs=inputs, constants={"moves_off": table})]
+    constants = {"moves_off": table}
+    return [Candidate("move_s8", params, inputs=inputs, constants=constants, sizes=sizes)]
 
 
 def _box(shape: Sequence[int], whole_in: Sequence[int], whole_out: Sequence[int]) -> list[_Loop]:
@@ -204,7 +209,5 @@ def resize_nearest_neighbor(model: Model, node: Node) -> list[Candidate]:
         "rows_off": nearest(out_h, in_h, options).astype("<u2").tobytes(),
         "columns_off": nearest(out_w, in_w, options).astype("<u2").tobytes(),
     }
-    pixels = batches * out_h * out_w
-    price = cost.move(runs=pixels, bytes_moved=pixels * channels)
     params = {**sizes, "out_h": out_h, "out_w": out_w}
-    return [Candidate("resize_nearest_neighbor_s8", params, price, constants=tables)]
+    return [Candidate("resize_nearest_neighbor_s8", params, constants=tables)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from edgesparse.encode import cost
 from edgesparse.encode.lower.candidate import Candidate
 from edgesparse.model import Model, Node
 from edgesparse.ops import activation_range
@@ -26,14 +25,9 @@ def _params(model: Model, node: Node) -> dict[str, int]:
 
 def average_pool_2d(model: Model, node: Node) -> list[Candidate]:
     """AVERAGE_POOL_2D; the padding is left out of the mean."""
-    price = cost.pool(inputs=model.tensors[node.inputs[0]].elements)
-    return [Candidate("average_pool_2d_s8", _params(model, node), price)]
+    return [Candidate("average_pool_2d_s8", _params(model, node))]
 
 
 def max_pool_2d(model: Model, node: Node) -> list[Candidate]:
     """MAX_POOL_2D; the padding is left out."""
-    params = _params(model, node)
-    outputs = model.tensors[node.outputs[0]].elements
-    taps = outputs * params["kernel_h"] * params["kernel_w"]
-    price = cost.max_pool(taps=taps, outputs=outputs, words=params["channels"] % 4 == 0)
-    return [Candidate("max_pool_2d_s8", params, price)]
+    return [Candidate("max_pool_2d_s8", _params(model, node))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from edgesparse.encode import cost
 from edgesparse.encode.lower.candidate import Candidate
 from edgesparse.model import Model, Node
 from edgesparse.ops import variable_at
@@ -12,7 +11,7 @@ def read_variable(model: Model, node: Node) -> list[Candidate]:
     """READ_VARIABLE of a value that is needed after the variable has changed."""
     variable = variable_at(model, node.inputs[0])
     count = variable.example.elements
-    return [Candidate("copy_s8", {"bytes": count}, cost.copy(count), inputs=(variable.handle,))]
+    return [Candidate("copy_s8", {"bytes": count}, inputs=(variable.handle,))]
 
 
 def assign_variable(model: Model, node: Node) -> list[Candidate]:
@@ -23,7 +22,6 @@ def assign_variable(model: Model, node: Node) -> list[Candidate]:
         Candidate(
             "copy_s8",
             {"bytes": count},
-            cost.copy(count),
             inputs=(node.inputs[1],),
             outputs=(variable.handle,),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgesparse import quantize
-from edgesparse.encode import cost, dense
+from edgesparse.encode import dense
 from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.requantisation import channel_rows
 from edgesparse.model import Model, Node
@@ -46,8 +46,6 @@ def transpose_conv(model: Model, node: Node) -> list[Candidate]:
         "band": 1,
         "list_zeros": NEVER,
     }
-    outputs = model.tensors[node.outputs[0]].elements
-    price = cost.transpose_conv(outputs=outputs, products=options.macs(model, node))
     kernel = "transpose_conv_dense_s8"
     encoded = dense.encode(rows)
-    return [Candidate(kernel, params, price, encoded, channels, inputs=node.inputs[2:3])]
+    return [Candidate(kernel, params, encoded, channels, node.inputs[2:3], matrix=rows)]

@@ -1,0 +1,75 @@
+"""Candidate -> variants: how many positions at a time, and whether zero activations are skipped."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from edgesparse import native
+from edgesparse.encode.cost import Price, Zeros
+from edgesparse.encode.encoded import Variant
+from edgesparse.encode.lower.candidate import NEVER, Candidate
+from edgesparse.encode.work import WORK, Job, job_of
+
+__all__ = ["scratch_bytes", "variants_of"]
+
+_BANDS = (4, 8, 16, 32, 64, 128, 256)
+
+
+def scratch_bytes(candidate: Candidate) -> int:
+    """Scratch that the candidate's kernel needs."""
+    row = native.table("kernel")[candidate.kernel]
+    layout = native.layout(native.table("op")[row.columns[0]].columns[1])
+    values = dict(candidate.params)
+    if candidate.weights:
+        values["weights_bytes"] = len(candidate.weights)
+    return native.scratch_bytes(row.id, layout.pack(**values))
+
+
+def _flash_bytes(candidate: Candidate) -> int:
+    pieces = (candidate.weights, candidate.channels, *candidate.constants.values())
+    return sum(len(piece) + -len(piece) % 4 for piece in pieces)
+
+
+def _with(candidate: Candidate, **params: int) -> Candidate:
+    return dataclasses.replace(candidate, params={**candidate.params, **params})
+
+
+def _in_bands(candidate: Candidate, job: Job) -> list[Candidate]:
+    """One a size of band, or the candidate alone where its kernel heeds none."""
+    if "band" not in candidate.params:
+        return [candidate]
+    bands = sorted({min(band, job.positions) for band in _BANDS})
+    found = [_with(candidate, band=band) for band in bands]
+    if scratch_bytes(found[0]) == scratch_bytes(found[-1]):
+        return [candidate]
+    return found
+
+
+def _thresholds(kernel: str, job: Job, price: Price, *, skip: bool) -> Iterator[int]:
+    yield NEVER
+    if skip and WORK[kernel].skipping is not None:
+        limit = price.threshold(kernel, job)
+        if limit != NEVER:
+            yield limit
+
+
+def variants_of(
+    candidates: Iterable[Candidate], price: Price, zeros: Zeros, *, skip: bool
+) -> list[Variant]:
+    """All ways to run a node whose input has these zeros, with what each takes."""
+    listed = list(candidates)
+    if not skip:
+        listed = [c for c in listed if not WORK[c.kernel].always_skips] or listed
+    found = []
+    for candidate in listed:
+        job = job_of(candidate, zeros.mean)
+        flash = _flash_bytes(candidate)
+        for banded in _in_bands(candidate, job):
+            in_band = dataclasses.replace(job, params=banded.params)
+            for limit in _thresholds(candidate.kernel, in_band, price, skip=skip):
+                whole = _with(banded, list_zeros=limit) if "list_zeros" in job.params else banded
+                same = dataclasses.replace(job, params=whole.params)
+                cost = price.cost(candidate.kernel, same, zeros.spread)
+                found.append(Variant(whole, cost, flash, scratch_bytes(whole)))
+    return found

@@ -1,0 +1,185 @@
+"""What a run of each kernel consists of: named amounts that its cost is a weighted sum of.
+
+One function a kernel, and one row of WORK.  An amount is a number that is never negative and that
+some part of the kernel's code is executed in proportion to: outputs, products, packed elements.
+Amounts need no weights of their own here; encode.cost has those, per core and unit, as
+`make cost` fitted them to measurements.  Too many amounts do no harm, a missing one does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from edgesparse.encode.job import Amounts, Job, job_of, parts
+from edgesparse.encode.work_weights import (
+    dense,
+    outputs_of,
+    pairs,
+    skipping,
+    sparse,
+)
+
+__all__ = ["WORK", "Amounts", "Job", "KernelWork", "job_of"]
+
+
+def _depthwise(job: Job) -> Amounts:
+    """3 x 3 windows at stride 1 or 2 have code of their own, as have channels in fours."""
+    p = job.params
+    three = p["kernel_h"] == p["kernel_w"] == 3 and p["dilation_h"] == p["dilation_w"] == 1
+    kind = f"{3 if three and p['stride_w'] <= 2 else 'any'}x{4 if p['in_c'] % 4 == 0 else 1}"
+    return {f"{name} {kind}": amount for name, amount in _depthwise_amounts(job).items()}
+
+
+def _depthwise_amounts(job: Job) -> Amounts:
+    p = job.params
+    out_c, positions = p["out_c"], job.positions
+    inputs = math.prod(p[name] for name in ("batches", "in_h", "in_w", "in_c"))
+    outputs = positions * out_c
+    taps = p["kernel_h"] * parts(p["kernel_w"], 2) * 2
+    out_rows = p["batches"] * p["out_h"] * out_c
+    return {
+        "one": 1,
+        "rows": out_c,
+        "filters": job.rows * out_c,
+        "in_rows": p["batches"] * p["in_h"] * p["in_c"],
+        "inputs": inputs,
+        "out_rows": out_rows,
+        "pairs": out_rows * parts(p["out_w"], 2),
+        "window_rows": outputs * p["kernel_h"],
+        "outputs": outputs,
+        "exact_outputs": outputs * job.exact,
+        "products": outputs * taps,
+        "strided_products": outputs * taps if p["stride_w"] > 1 else 0,
+    }
+
+
+def _transpose_conv(job: Job) -> Amounts:
+    p = job.params
+    inputs = math.prod(p[name] for name in ("batches", "in_h", "in_w"))
+    taps = p["kernel_h"] * p["kernel_w"]
+    return {
+        **outputs_of(job, job.positions),
+        "taps": inputs * taps * job.rows,
+        "output_taps": job.positions * taps * job.rows,
+        "products": inputs * job.columns * job.rows,
+    }
+
+
+# --- Without weights -------------------------------------------------------------------------
+
+
+def _elements(elements: int) -> Amounts:
+    return {"one": 1, "elements": elements}
+
+
+def _broadcast(job: Job) -> Amounts:
+    """One loop over all of two like shapes; else one over each run along which both go on."""
+    elements, rows = job.sizes["elements"], job.sizes["rows"]
+    kind = "row_elements" if rows > 1 else "elements"
+    return {"one": 1, "rows": rows if rows > 1 else 0, kind: elements}
+
+
+def _add_broadcast(job: Job) -> Amounts:
+    amounts, halves = _broadcast(job), _add(job)["halved"] > 0
+    return {f"{name} {'halved' if halves else 'scaled'}": n for name, n in amounts.items()}
+
+
+def _add(job: Job) -> Amounts:
+    """TFLite's converter halves one operand exactly, which is the fast case."""
+    count = job.params["count"]
+    halves = 1 << 30 in (job.params["in1_multiplier"], abs(job.params["in2_multiplier"]))
+    return {"one": 1, "halved": count if halves else 0, "scaled": 0 if halves else count}
+
+
+def _pool(job: Job) -> Amounts:
+    p = job.params
+    outputs = job.positions * p["channels"]
+    taps = outputs * p["kernel_h"] * p["kernel_w"]
+    words = p["channels"] % 4 == 0
+    return {
+        "one": 1,
+        "positions": job.positions,
+        "outputs": outputs,
+        "taps": taps if words else 0,
+        "byte_taps": 0 if words else taps,
+        "pixels": job.positions * p["kernel_h"] * p["kernel_w"],
+    }
+
+
+def _softmax(job: Job) -> Amounts:
+    rows = job.params["rows"]
+    return {"one": 1, "rows": rows, "elements": rows * job.params["depth"]}
+
+
+def _move(job: Job) -> Amounts:
+    return {"one": 1, **job.sizes}
+
+
+def _resize(job: Job) -> Amounts:
+    return {
+        "one": 1,
+        "rows": job.params["batches"] * job.params["out_h"],
+        "pixels": job.positions,
+        "elements": 0 if job.params["channels"] % 4 else job.positions * job.params["channels"],
+        "byte_elements": job.positions * (job.params["channels"] % 4),
+        "byte_pixels": job.positions if job.params["channels"] % 4 else 0,
+    }
+
+
+def _mean(job: Job) -> Amounts:
+    kept, reduced = job.params["kept"], job.params["reduced"]
+    outputs, taps = math.prod(kept), math.prod(reduced)
+    strided = kept[2] > 1
+    return {
+        "one": 1,
+        "outputs": outputs,
+        "rows": outputs * reduced[0] * reduced[1],
+        "taps": 0 if strided else outputs * taps,
+        "strided_taps": outputs * taps if strided else 0,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class KernelWork:
+    """A kernel's amounts.
+
+    amounts: of any run, unless there is `skipping`: then of one with fewer zeros in its input than
+    the parameter `list_zeros`.  skipping: of one with as many or more, which are skipped.
+    always_skips: it skips zero activations in every run.
+    """
+
+    amounts: Callable[[Job], Amounts]
+    skipping: Callable[[Job], Amounts] | None = None
+    always_skips: bool = False
+
+
+WORK: Mapping[str, KernelWork] = {
+    "conv_2d_dense_s8": KernelWork(dense),
+    "conv_2d_bitmap_s8": KernelWork(sparse),
+    "conv_2d_run4_s8": KernelWork(sparse),
+    "conv_2d_delta8_s8": KernelWork(sparse),
+    "conv_2d_lists_s8": KernelWork(dense, skipping=skipping),
+    "conv_2d_pairs_s8": KernelWork(pairs, always_skips=True),
+    "depthwise_conv_2d_dense_s8": KernelWork(_depthwise),
+    "fully_connected_dense_s8": KernelWork(dense),
+    "fully_connected_bitmap_s8": KernelWork(sparse),
+    "fully_connected_run4_s8": KernelWork(sparse),
+    "fully_connected_delta8_s8": KernelWork(sparse),
+    "fully_connected_pairs_s8": KernelWork(pairs, always_skips=True),
+    "transpose_conv_dense_s8": KernelWork(_transpose_conv),
+    "add_s8": KernelWork(_add),
+    "add_broadcast_s8": KernelWork(_add_broadcast),
+    "lut_s8": KernelWork(lambda job: _elements(job.params["count"])),
+    "mul_s8": KernelWork(_broadcast),
+    "extremum_s8": KernelWork(_broadcast),
+    "average_pool_2d_s8": KernelWork(_pool),
+    "max_pool_2d_s8": KernelWork(_pool),
+    "softmax_s8": KernelWork(_softmax),
+    "move_s8": KernelWork(_move),
+    "resize_nearest_neighbor_s8": KernelWork(_resize),
+    "mean_s8": KernelWork(_mean),
+    "copy_s8": KernelWork(lambda job: _elements(job.params["bytes"])),
+}
+"""Every kernel of kernels.def by its name."""

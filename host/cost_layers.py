@@ -1,0 +1,352 @@
+"""Single layers of every operator, many to a model, for host/fit_cost.py to measure.
+
+A layer takes its input from a slice of the model's one input, whose zeros are known.  Sizes are
+drawn from those of real networks, by a generator with a seed of its own: the same in every run.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesparse.encode.cost import Price, Zeros
+from edgesparse.encode.encoded import Variant
+from edgesparse.encode.lower import LOWER
+from edgesparse.encode.variants import variants_of
+from edgesparse.encode.work import WORK
+from edgesparse.model import Model, parse_model
+from tests.tflite_builder import Builder
+
+__all__ = ["ZERO_SHARES", "Place", "Stack", "input_row", "layers", "stacks"]
+
+ZERO_SHARES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)
+"""Of the regions of the input."""
+REGION = 16384
+_ZERO_POINT = -128
+_SCALE = 0.05
+_WEIGHT_ZEROS = (0.0, 0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+_MAX_SCRATCH_BYTES = 40000
+_MAX_NODES = 240
+_MAX_WEIGHTS_BYTES = 700_000
+_MAX_MACS = 600_000
+
+Take = Callable[..., int]
+Layer = Callable[[Builder, Take], int]
+
+
+def input_row() -> NDArray[np.int8]:
+    """The model's input, int8 [1, elements]: one region for each share of zeros."""
+    rng = np.random.default_rng(1)
+    regions = []
+    for share in ZERO_SHARES:
+        values = rng.integers(-127, 128, REGION)
+        values[rng.random(REGION) < share] = _ZERO_POINT
+        regions.append(values.astype(np.int8))
+    return np.concatenate(regions).reshape(1, -1)
+
+
+# --- Layers ----------------------------------------------------------------------------------
+
+
+def _weights(rng: random.Random, shape: tuple[int, ...]) -> NDArray[np.int8]:
+    draw = np.random.default_rng(rng.getrandbits(32))
+    values = draw.integers(-127, 128, shape)
+    values[draw.random(shape) < rng.choice(_WEIGHT_ZEROS)] = 0
+    return values.astype(np.int8)
+
+
+def _out_scale(columns: int, rng: random.Random) -> float:
+    """A scale of the output; now and then one whose rows need the exact rescaling."""
+    usual = _SCALE * 0.01 * 100 * columns**0.5 * 0.5
+    return usual * (0.0005 if rng.random() < 0.05 else 1.0)
+
+
+def _convolution(rng: random.Random, *, depthwise: bool) -> Layer | None:
+    kernel = rng.choice([(1, 1)] * 4 + [(3, 3)] * 4 + [(5, 5), (10, 4), (7, 1), (1, 5), (2, 2)])
+    if depthwise:
+        kernel = rng.choice([(3, 3)] * 7 + [(5, 5), (7, 7), (10, 8), (4, 1), (1, 3)])
+    in_c = rng.choice([1, 2, 3, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256])
+    out_c = rng.choice([2, 4, 5, 8, 10, 16, 24, 32, 48, 64, 128, 256])
+    out_c = in_c * rng.choice([1] * 8 + [2, 8]) if depthwise else out_c
+    sides = rng.choice([(1, 1), (2, 3), (3, 3), (5, 25), (25, 5), (6, 6), (7, 7), (8, 8), (9, 9),
+                        (12, 12), (16, 16), (20, 20), (24, 24), (32, 32), (1, 48), (49, 10)])  # fmt: skip
+    stride = rng.choice([(1, 1), (1, 1), (2, 2)])
+    padding = rng.choice(["SAME", "SAME", "VALID"])
+    columns = kernel[0] * kernel[1] * (1 if depthwise else in_c)
+    outputs = -(-sides[0] // stride[0]) * -(-sides[1] // stride[1]) * out_c
+    inside = kernel[0] <= sides[0] and kernel[1] <= sides[1]
+    sizes = sides[0] * sides[1] * in_c <= REGION and outputs <= REGION
+    if not (inside and sizes and 3000 <= outputs * columns <= _MAX_MACS):
+        return None
+    if columns * out_c > 40_000:
+        return None
+    shape = (1, *kernel, out_c) if depthwise else (out_c, *kernel, in_c)
+    weights = _weights(rng, shape)
+    bias = np.asarray([rng.randrange(-900, 900) for _ in range(out_c)], np.int32)
+    scale = _out_scale(columns, rng)
+
+    def add(b: Builder, take: Take) -> int:
+        x = take((1, *sides, in_c))
+        w = b.constant(weights, [0.01] * out_c, axis=3 if depthwise else 0)
+        operator = b.depthwise_conv_2d if depthwise else b.conv_2d
+        return operator(x, w, b.bias(bias, x, w), scale=scale, padding=padding, stride=stride)
+
+    return add
+
+
+def _fully_connected(rng: random.Random) -> Layer:
+    columns = rng.choice([8, 16, 30, 64, 100, 128, 256, 300, 640, 784, 1024])
+    rows = min(rng.choice([2, 4, 5, 10, 12, 32, 64, 100, 128, 300]), 40_000 // columns)
+    batches = rng.choice([1, 1, 1, 1, 2, 3, 4, 9])
+    weights = _weights(rng, (rows, columns))
+    bias = np.asarray([rng.randrange(-900, 900) for _ in range(rows)], np.int32)
+    scale = _out_scale(columns, rng)
+
+    def add(b: Builder, take: Take) -> int:
+        x = take((batches, columns))
+        w = b.constant(weights, 0.01)
+        return b.fully_connected(x, w, b.bias(bias, x, w), scale=scale)
+
+    return add
+
+
+def _transpose_conv(rng: random.Random) -> Layer:
+    side, in_c, out_c = rng.choice([2, 4, 6]), rng.choice([1, 4, 8, 16]), rng.choice([1, 4, 8])
+    stride, size = rng.choice([1, 2]), rng.choice([2, 3])
+    weights = _weights(rng, (out_c, size, size, in_c))
+
+    def add(b: Builder, take: Take) -> int:
+        x = take((1, side, side, in_c))
+        w = b.constant(weights, [0.01] * out_c)
+        bias = b.bias(np.zeros(out_c, np.int32), x, w)
+        out = (side * stride, side * stride)
+        return b.transpose_conv(x, w, bias, out, scale=2.0, stride=(stride, stride))
+
+    return add
+
+
+def _binary(rng: random.Random, name: str) -> Layer:
+    shape = (1, rng.choice([1, 4, 8, 16]), rng.choice([3, 8, 16]), rng.choice([4, 10, 16, 32]))
+    other = rng.choice([shape, shape, (1, 1, 1, shape[3])])
+    scale = _SCALE if name in ("MAXIMUM", "MINIMUM") else rng.choice([0.08, 0.11])
+    zero_point = _ZERO_POINT if name in ("MAXIMUM", "MINIMUM") else 3
+    activation = None if name in ("MAXIMUM", "MINIMUM") else "NONE"
+
+    def add(b: Builder, take: Take) -> int:
+        first, second = take(shape), take(other, 1)
+        return b.binary(
+            name, first, second, scale=scale, zero_point=zero_point, activation=activation
+        )
+
+    return add
+
+
+def _unary(rng: random.Random) -> Layer:
+    count = rng.choice([1, 7, 64, 300, 1000, 4000, 9001])
+    return lambda b, take: b.unary("RELU", take((1, count)), scale=0.06, zero_point=-100)
+
+
+def _pool(rng: random.Random, name: str) -> Layer:
+    side, channels = rng.choice([4, 6, 8, 12]), rng.choice([1, 3, 4, 16, 32, 64])
+    window = rng.choice([2, 3, side])
+    stride = rng.choice([1, 2]) if window < side else 1
+
+    def add(b: Builder, take: Take) -> int:
+        x = take((1, side, side, channels))
+        padding = rng.choice(["VALID", "SAME"]) if window < side else "VALID"
+        return b.pool_2d(name, x, (window, window), stride=(stride, stride), padding=padding)
+
+    return add
+
+
+def _softmax(rng: random.Random) -> Layer:
+    shape = (rng.choice([1, 1, 4, 20]), rng.choice([2, 3, 10, 12, 35, 100]))
+    return lambda b, take: b.softmax(take(shape))
+
+
+def _move(rng: random.Random) -> Layer:
+    side, channels = rng.choice([3, 5, 8, 16]), rng.choice([1, 3, 4, 8, 16, 30])
+    shape = (1, side, side, channels)
+    kinds: list[Layer] = [
+        lambda b, take: b.pad(take(shape), [(0, 0), (1, 1), (1, 1), (0, 0)]),
+        lambda b, take: b.transpose(take(shape), rng.choice([(0, 2, 1, 3), (0, 3, 1, 2)])),
+        lambda b, take: b.concatenation([take(shape), take(shape, 1)], 3),
+        lambda b, take: b.concatenation([take(shape), take(shape, 1)], 1),
+    ]
+    return rng.choice(kinds)
+
+
+def _resize(rng: random.Random) -> Layer:
+    side, channels = rng.choice([3, 5, 8]), rng.choice([1, 3, 4, 8, 16, 30])
+    return lambda b, take: b.resize_nearest_neighbor(
+        take((1, side, side, channels)), (2 * side, 2 * side)
+    )
+
+
+def _mean(rng: random.Random) -> Layer:
+    side, channels = rng.choice([3, 5, 8, 12]), rng.choice([1, 3, 4, 16, 64])
+    axes = rng.choice([[1, 2], [3], [1, 2, 3]])
+
+    def add(b: Builder, take: Take) -> int:
+        return b.mean(take((1, side, side, channels)), axes, keep_dims=True, scale=0.04)
+
+    return add
+
+
+def _assign(name: str, count: int) -> Layer:
+    def add(b: Builder, take: Take) -> int:
+        value = take((1, count))
+        init = b.init or b.call_once()
+        initial = init.constant(np.zeros((1, count), np.int8), _SCALE, zero_points=_ZERO_POINT)
+        init.assign_variable(init.var_handle(name), initial)
+        handle = b.var_handle(name)
+        b.assign_variable(handle, value)
+        return handle
+
+    return add
+
+
+def layers() -> Iterator[Layer]:
+    """All layers, kinds mixed, the same ones in every run."""
+    rng = random.Random(5)  # noqa: S311
+    kinds: list[tuple[int, Callable[[], Layer | None]]] = [
+        (170, lambda: _convolution(rng, depthwise=False)),
+        (140, lambda: _convolution(rng, depthwise=True)),
+        (70, lambda: _fully_connected(rng)),
+        (12, lambda: _transpose_conv(rng)),
+        (14, lambda: _binary(rng, "ADD")),
+        (24, lambda: _binary(rng, "SUB")),
+        (24, lambda: _binary(rng, "MUL")),
+        (24, lambda: _binary(rng, "MAXIMUM")),
+        (8, lambda: _unary(rng)),
+        (16, lambda: _pool(rng, "AVERAGE_POOL_2D")),
+        (16, lambda: _pool(rng, "MAX_POOL_2D")),
+        (12, lambda: _softmax(rng)),
+        (24, lambda: _move(rng)),
+        (8, lambda: _resize(rng)),
+        (14, lambda: _mean(rng)),
+    ]
+    for count, make in kinds:
+        left = count
+        while left:
+            layer = make()
+            if layer is not None:
+                left -= 1
+                yield layer
+    for count in (1, 10, 100, 301, 1000, 3000):
+        yield _assign(f"variable {count}", count)
+
+
+# --- Models of many layers ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What an operator of a stack is to be measured as.
+
+    variant: which one of encode's; skip: from the first zero activation on.  zeros: share of zeros
+    in its first input.
+    """
+
+    variant: int
+    skip: bool
+    zeros: float
+
+
+@dataclass(slots=True)
+class Stack:
+    """A model of many layers, and what each operator of interest is measured as."""
+
+    model: Model
+    places: Mapping[int, Place] = field(default_factory=dict)
+
+
+def _zeros(first: int, count: int) -> float:
+    values = input_row()[0, first : first + count]
+    return float(np.mean(values == _ZERO_POINT))
+
+
+class _Building:
+    """A model that layers are added to, each with its input from the same region."""
+
+    def __init__(self) -> None:
+        self.b = Builder()
+        self.x = self.b.input((1, len(ZERO_SHARES) * REGION), _SCALE, _ZERO_POINT)
+        self.places: dict[int, Place] = {}
+        self.weights_bytes = 0
+
+    def taker(self, region: int) -> tuple[Take, dict[int, float]]:
+        """What hands a layer its inputs, and the zeros in them."""
+        known: dict[tuple[tuple[int, ...], int], int] = {}
+        zeros: dict[int, float] = {}
+
+        def take(shape: tuple[int, ...], nth: int = 0) -> int:
+            if (shape, nth) not in known:
+                count = int(np.prod(shape))
+                first = region * REGION + nth % max(REGION - count, 1)
+                part = self.b.strided_slice(
+                    self.x, [0, first], [1, first + count], [1, 1], (1, count)
+                )
+                known[shape, nth] = self.b.reshape(part, shape)
+                if nth == 0:
+                    zeros[0] = _zeros(first, count)
+            return known[shape, nth]
+
+        return take, zeros
+
+    def add(self, layer: Layer, ways: list[tuple[int, bool]], region: int) -> None:
+        """Add a layer once for each way to run it."""
+        take, zeros = self.taker(region)
+        for variant, skip in ways:
+            layer(self.b, take)
+            self.places[len(self.b.operators) - 1] = Place(variant, skip, zeros.get(0, 0.0))
+
+    def finish(self) -> Stack:
+        self.b.output(self.b.unary("RELU", self.x, scale=_SCALE, zero_point=_ZERO_POINT))
+        return Stack(parse_model(self.b.finish(), name="layers"), self.places)
+
+
+def _probe(layer: Layer) -> list[Variant]:
+    """The variants of a layer by itself."""
+    probe = _Building()
+    probe.add(layer, [(0, False)], 0)
+    model = probe.finish().model
+    node = model.nodes[max(probe.places)]
+    return variants_of(LOWER[node.op](model, node), Price(), Zeros(), skip=True)
+
+
+def _ways(variants: list[Variant], rng: random.Random) -> list[tuple[int, bool]]:
+    """Which variants to measure: each kernel in up to three bands, with and without skipping."""
+    by_kernel: dict[str, list[int]] = {}
+    for i, variant in enumerate(variants):
+        if variant.scratch_bytes <= _MAX_SCRATCH_BYTES:
+            by_kernel.setdefault(variant.kernel, []).append(i)
+    ways = []
+    for kernel, indices in by_kernel.items():
+        some = rng.sample(indices, min(3, len(indices)))
+        ways += [(i, False) for i in some]
+        ways += [(i, True) for i in some if WORK[kernel].skipping is not None]
+    return ways
+
+
+def stacks() -> Iterator[Stack]:
+    """Models that hold all layers."""
+    rng = random.Random(7)  # noqa: S311
+    building, used_bytes = _Building(), 0
+    for number, layer in enumerate(layers()):
+        variants = _probe(layer)
+        ways = _ways(variants, rng)
+        flash_bytes = sum(variants[i].flash_bytes for i in {i for i, _ in ways})
+        if (
+            len(building.b.operators) + len(ways) + 4 > _MAX_NODES
+            or used_bytes + flash_bytes > _MAX_WEIGHTS_BYTES
+        ):
+            yield building.finish()
+            building, used_bytes = _Building(), 0
+        building.add(layer, ways, number % len(ZERO_SHARES))
+        used_bytes += flash_bytes
+    yield building.finish()
