@@ -7,9 +7,15 @@ against the device.  They rank encodings; the device's own counts are the truth.
 from __future__ import annotations
 
 
-def conv_dense(*, positions: int, columns: int, rows: int) -> int:
-    """Packing of each position, then two filters by two positions."""
-    return round(positions * (95 + 3.6 * columns + rows * (16.6 + 1.06 * columns)))
+def conv_dense(*, positions: int, columns: int, rows: int, band: int, words: bool) -> int:
+    """Every position packed, all weights unpacked once a band, two filters by two positions.
+
+    words: input channels are a multiple of 4, so that positions are packed from the input itself.
+    """
+    packing = 25 + 0.6 * columns if words else 200 + 3 * columns
+    outputs = rows * (11.5 + 0.67 * columns)
+    unpacking = rows * (100 + columns) / min(band, positions)
+    return round(positions * (packing + outputs + unpacking))
 
 
 def conv_delta8(*, positions: int, columns: int, rows: int, non_zeros: int) -> int:
@@ -24,8 +30,10 @@ def depthwise(*, positions: int, taps: int, channels: int) -> int:
 
 
 def fully_connected_dense(*, batches: int, columns: int, rows: int) -> int:
-    """Four rows at a time."""
-    return round(batches * (rows * (44 + 1.4 * columns) + 1.9 * columns))
+    """Row by row, 16 columns at a time; from 4 vectors on as a convolution."""
+    if batches >= 4:
+        return conv_dense(positions=batches, columns=columns, rows=rows, band=8, words=True)
+    return round(batches * (rows * (55 + 1.25 * columns) + 2 * columns))
 
 
 def fully_connected_delta8(*, batches: int, rows: int, non_zeros: int) -> int:

@@ -97,10 +97,9 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
     positions = geometry.batches * geometry.out_h * geometry.out_w
     size = {"positions": positions, "columns": rows.shape[1], "rows": rows.shape[0]}
     sparse_cost = cost.conv_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
+    dense_cost = cost.conv_dense(**size, band=params["band"], words=geometry.in_c % 4 == 0)
     return [
-        Candidate(
-            "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
-        ),
+        Candidate("conv_2d_dense_s8", params, dense_cost, dense.encode(rows), channels),
         *_delta8("conv_2d_delta8_s8", params, sparse_cost, rows, channels),
     ]
 
