@@ -56,14 +56,16 @@ ES_INLINE uint32_t es_tile_rows_bytes(const es_tile_walk_t *walk) {
 /* Two rows by two columns. A group is the words (0, 2) of the first and of the second and then both words (1, 3), as
  * SXTB16 takes them from four bytes. LDM loads a group of each operand and eight SMLAD form its 16 products: four sums,
  * eight operands and two pointers are all registers that there are. So nothing counts: packed rows are a program of turns
- * of up to ES_TILE_TURN_GROUPS groups. A turn is how many bytes to move on in the columns, how many bytes of code to jump
- * over, and its groups. Before the first are both biases, behind the last multiplier, rounding and shift of each row.
+ * of up to ES_TILE_TURN_GROUPS groups. Before the first turn are both biases and where in the code it begins; behind each
+ * are how many bytes to move on in the columns and where the next one begins; behind the last multiplier, rounding and
+ * shift of each row. Places in the code are from where PC points as it is read, 4 bytes ahead.
  */
 enum {
     ES_TILE_ROWS = 2,
     ES_TILE_PAIR_WORDS = 4,
     ES_TILE_GROUP_CODE_BYTES = 40,
-    ES_TILE_END_CODE_BYTES = ES_TILE_TURN_GROUPS * ES_TILE_GROUP_CODE_BYTES + 4,
+    ES_TILE_BACK_CODE_BYTES = 10, /* from the end of the last group to the second jump's PC */
+    ES_TILE_END_CODE_BYTES = 2,   /* from there to the end */
     ES_DOT_ROWS = 1
 };
 
@@ -104,20 +106,24 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
                                  const es_tile_walk_t *walk) {
     const int8_t *const rows = (const int8_t *)weights;
     const uint32_t row_bytes = walk->runs * walk->run_groups * 4;
-    uint32_t move = 0, at = 0;
+    const uint32_t begin = ES_TILE_TURN_GROUPS * ES_TILE_GROUP_CODE_BYTES;
+    uint32_t at = 0, before = begin;
     *to++ = (uint32_t)channels[0].bias;
     *to++ = (uint32_t)channels[1].bias;
     for (uint32_t run = 0; run < walk->runs; run++) {
+        uint32_t move = run == 0 ? 0 : walk->run_step - walk->run_groups;
         for (uint32_t left = walk->run_groups; left != 0;) {
             const uint32_t groups = left < ES_TILE_TURN_GROUPS ? left : ES_TILE_TURN_GROUPS;
-            *to++ = move * ES_TILE_GROUP_BYTES;
-            *to++ = (ES_TILE_TURN_GROUPS - groups) * ES_TILE_GROUP_CODE_BYTES;
+            if (at != 0) {
+                *to++ = move * ES_TILE_GROUP_BYTES;
+                before = -(uint32_t)ES_TILE_BACK_CODE_BYTES;
+            }
+            *to++ = before - groups * ES_TILE_GROUP_CODE_BYTES;
             to = es_tile_pack_columns(to, rows + at, rows + row_bytes + at, groups);
             at += groups * 4;
             left -= groups;
             move = 0;
         }
-        move = walk->run_step - walk->run_groups;
     }
     *to++ = (walk->pair_step - (walk->runs - 1) * walk->run_step - walk->run_groups) * ES_TILE_GROUP_BYTES;
     *to++ = ES_TILE_END_CODE_BYTES;
@@ -142,21 +148,21 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
 
 #define ES_TILE_FOUR_GROUPS ES_TILE_GROUP ES_TILE_GROUP ES_TILE_GROUP ES_TILE_GROUP
 
-/* Runs the program of a tile's rows: PC is read 4 bytes ahead of the jump, so that a jump over nothing meets the first
- * group, and what ES_TILE_END_CODE_BYTES jumps over includes the branch back.
- */
-#define ES_TILE_SUM                                                                                      \
-    "ldr %[w], %[rows]\n\t"                                                                              \
-    "ldrd %[acc0], %[acc2], [%[w]], #8\n\t"                                                              \
-    "mov %[acc1], %[acc0]\n\t"                                                                           \
-    "mov %[acc3], %[acc2]\n"                                                                             \
-    "1:\n\t"                                                                                             \
-    "ldrd r4, r5, [%[w]], #8\n\t"                                                                        \
-    "add %[a], r4\n\t"                                                                                   \
-    ".balign 4\n\t"                                                                                      \
-    "add pc, r5\n\t"                                                                                     \
-    "nop\n\t" ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS "b 1b\n\t" \
-    ".balign 4\n\t"
+/* Runs the program of a tile's rows. */
+#define ES_TILE_SUM                                                                           \
+    "ldr %[w], %[rows]\n\t"                                                                   \
+    "ldrd %[acc0], %[acc2], [%[w]], #8\n\t"                                                   \
+    "ldr r5, [%[w]], #4\n\t"                                                                  \
+    "mov %[acc1], %[acc0]\n\t"                                                                \
+    "mov %[acc3], %[acc2]\n\t"                                                                \
+    ".balign 4\n\t"                                                                           \
+    "add pc, r5\n\t"                                                                          \
+    "nop\n\t" ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS \
+    "ldrd r4, r5, [%[w]], #8\n\t"                                                             \
+    "add %[a], r4\n\t"                                                                        \
+    "add pc, r5\n\t"                                                                          \
+    "nop\n\t"                                                                                 \
+    "nop\n\t"
 
 /* A sum of the row of multiplier m, rounding and shift to its output. The shift left keeps the sign, see es_requant.h. */
 #define ES_TILE_PUT(acc, m, rounding, shift, place)    \

@@ -107,16 +107,12 @@ void es_dense_rows_vectors(const es_dense_rows_t *dense, const int8_t *input, ui
     }
     while (vectors != 0) {
         const uint32_t columns = vectors < share ? vectors : share;
-        const es_dense_band_t band = es_dense_band_of(dense->groups, columns);
-        uint32_t *to = scratch;
-        for (uint32_t left = columns; left != 0;) {
-            const uint32_t taken = left == 1 ? 1 : 2;
-            to = es_dense_pack_pair(to, input, input + (taken - 1) * count, count);
-            input += taken * count;
-            left -= taken;
-        }
-        es_dense_rows_band(dense, &band, scratch, to, output);
-        output += columns * dense->rows;
+        es_dense_band_t band = es_dense_band_of(dense->groups, columns);
+        band.second = columns / 2 + columns % 2; /* so that first columns lie side by side, as do second ones */
+        uint32_t *const rows = es_dense_pack_vectors(scratch, input, count, columns);
+        es_dense_rows_band(dense, &band, scratch, rows, output);
+        input += (size_t)columns * count;
+        output += (size_t)columns * dense->rows;
         vectors -= columns;
     }
 }
