@@ -321,33 +321,57 @@ ES_INLINE int32_t es_mla(int8_t w, int8_t a, int32_t sum) { return (int32_t)((ui
     "mla %[acc30], %[w1], %[a0], %[acc30]\n\t"                \
     "mla %[acc31], %[w1], %[a1], %[acc31]\n\t"
 
+#define ES_TILE_BYTES                                \
+    ES_TILE_COLUMN("1", "5]", "1", "5", "9", "13]")  \
+    ES_TILE_COLUMN("2", "6]", "2", "6", "10", "14]") \
+    ES_TILE_COLUMN("3", "7]", "3", "7", "11", "15]") \
+    ES_TILE_COLUMN("4", "8]!", "4", "8", "12", "16]!")
+
 /* Pointers are one byte behind, so that the last load of a group moves each by as much as it has read. */
-ES_INLINE void es_tile_add(int32_t acc[4][2], const int8_t *rows, const int8_t *columns, const int8_t *columns_end) {
-    const uintptr_t end = (uintptr_t)columns_end - 1;
+ES_INLINE void es_tile_add(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
+                           const es_tile_walk_t *walk) {
+    const uint32_t step_bytes = walk->run_step * 8;
+    const uint32_t move_bytes = step_bytes - walk->run_groups * 8;
+    const uintptr_t last = (uintptr_t)rows + walk->runs * walk->run_groups * 16 - 1;
     uintptr_t w = (uintptr_t)rows - 1, a = (uintptr_t)columns - 1;
+    uintptr_t end = a + walk->run_groups * 8;
     int32_t w0, w1, a0, a1;
-    __asm__ volatile(
-        "1:\n\t" ES_TILE_COLUMN("1", "5]", "1", "5", "9", "13]") ES_TILE_COLUMN("2", "6]", "2", "6", "10", "14]")
-            ES_TILE_COLUMN("3", "7]", "3", "7", "11", "15]")
-                ES_TILE_COLUMN("4", "8]!", "4", "8", "12", "16]!") "ldr %[w0], %[end]\n\t"
-                                                                   "cmp %[a], %[w0]\n\t"
-                                                                   "bne 1b"
-        : [w] "+r"(w), [a] "+r"(a), [w0] "=&r"(w0), [w1] "=&r"(w1), [a0] "=&r"(a0), [a1] "=&r"(a1),
-          [acc00] "+r"(acc[0][0]), [acc01] "+r"(acc[0][1]), [acc10] "+r"(acc[1][0]), [acc11] "+r"(acc[1][1]),
-          [acc20] "+r"(acc[2][0]), [acc21] "+r"(acc[2][1]), [acc30] "+r"(acc[3][0]), [acc31] "+r"(acc[3][1])
-        : [end] "m"(end)
-        : "cc", "memory");
+    __asm__ volatile("1:\n\t" ES_TILE_BYTES "ldr %[w0], %[end]\n\t"
+                     "cmp %[a], %[w0]\n\t"
+                     "bne 1b\n\t"
+                     "ldr %[w1], %[last]\n\t"
+                     "cmp %[w], %[w1]\n\t"
+                     "beq 2f\n\t"
+                     "ldr %[w1], %[move_bytes]\n\t"
+                     "ldr %[a0], %[step_bytes]\n\t"
+                     "add %[a], %[w1]\n\t"
+                     "add %[w0], %[a0]\n\t"
+                     "str %[w0], %[end]\n\t"
+                     "b 1b\n"
+                     "2:"
+                     : [w] "+r"(w), [a] "+r"(a), [w0] "=&r"(w0), [w1] "=&r"(w1), [a0] "=&r"(a0), [a1] "=&r"(a1),
+                       [acc00] "+r"(acc[0][0]), [acc01] "+r"(acc[0][1]), [acc10] "+r"(acc[1][0]),
+                       [acc11] "+r"(acc[1][1]), [acc20] "+r"(acc[2][0]), [acc21] "+r"(acc[2][1]),
+                       [acc30] "+r"(acc[3][0]), [acc31] "+r"(acc[3][1]), [end] "+m"(end)
+                     : [last] "m"(last), [move_bytes] "m"(move_bytes), [step_bytes] "m"(step_bytes)
+                     : "cc", "memory");
 }
 
 #else
 
-ES_INLINE void es_tile_add(int32_t acc[4][2], const int8_t *w, const int8_t *a, const int8_t *end) {
-    for (; a != end; a += 8) {
-        for (uint32_t i = 0; i < 16; i++) {
-            acc[i / 4][0] = es_mla(w[i], a[i % 4], acc[i / 4][0]);
-            acc[i / 4][1] = es_mla(w[i], a[4 + i % 4], acc[i / 4][1]);
+ES_INLINE void es_tile_add(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
+                           const es_tile_walk_t *walk) {
+    const int8_t *w = (const int8_t *)rows;
+    for (uint32_t run = 0; run < walk->runs; run++) {
+        const int8_t *a = (const int8_t *)(columns + (size_t)run * walk->run_step * ES_TILE_PAIR_WORDS);
+        for (uint32_t left = walk->run_groups; left != 0; left--) {
+            for (uint32_t i = 0; i < 16; i++) {
+                acc[i / 4][0] = es_mla(w[i], a[i % 4], acc[i / 4][0]);
+                acc[i / 4][1] = es_mla(w[i], a[4 + i % 4], acc[i / 4][1]);
+            }
+            w += 16;
+            a += 8;
         }
-        w += 16;
     }
 }
 
@@ -355,17 +379,11 @@ ES_INLINE void es_tile_add(int32_t acc[4][2], const int8_t *w, const int8_t *a, 
 
 ES_INLINE const uint32_t *es_tile_sum(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
                                       const es_tile_walk_t *walk) {
-    const int8_t *w = (const int8_t *)(rows + 16);
-    const int8_t *a = (const int8_t *)columns;
     acc[0][0] = acc[0][1] = (int32_t)rows[0];
     acc[1][0] = acc[1][1] = (int32_t)rows[1];
     acc[2][0] = acc[2][1] = (int32_t)rows[2];
     acc[3][0] = acc[3][1] = (int32_t)rows[3];
-    for (uint32_t left = walk->runs; left != 0; left--) {
-        es_tile_add(acc, w, a, a + walk->run_groups * 8);
-        w += walk->run_groups * 16;
-        a += walk->run_step * 8;
-    }
+    es_tile_add(acc, rows + 16, columns, walk);
     return columns + (size_t)walk->pair_step * ES_TILE_PAIR_WORDS;
 }
 
@@ -410,6 +428,8 @@ ES_INLINE uint32_t *es_dot_pack(uint32_t *to, const int8_t *from, uint32_t group
     "ldrsb %[w], [%[w3], #" place "\n\t"   \
     "mla %[acc3], %[w], %[v], %[acc3]\n\t"
 
+#define ES_DOT_BYTES ES_DOT_COLUMN("1]") ES_DOT_COLUMN("2]") ES_DOT_COLUMN("3]") ES_DOT_COLUMN("4]!")
+
 /* Pointers are one byte behind, as in es_tile_add. */
 ES_INLINE void es_dot_rows(int32_t acc[4], const uint8_t *const rows[4], const uint32_t *column, uint32_t groups) {
     uintptr_t w0 = (uintptr_t)rows[0] - 1, w1 = (uintptr_t)rows[1] - 1;
@@ -417,9 +437,8 @@ ES_INLINE void es_dot_rows(int32_t acc[4], const uint8_t *const rows[4], const u
     uintptr_t a = (uintptr_t)column - 1;
     int32_t v, w;
     __asm__ volatile(
-        "1:\n\t" ES_DOT_COLUMN("1]") ES_DOT_COLUMN("2]") ES_DOT_COLUMN("3]")
-            ES_DOT_COLUMN("4]!") "subs %[groups], #1\n\t"
-                                 "bne 1b"
+        "1:\n\t" ES_DOT_BYTES "subs %[groups], #1\n\t"
+        "bne 1b"
         : [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [a] "+r"(a), [v] "=&r"(v), [w] "=&r"(w),
           [acc0] "+r"(acc[0]), [acc1] "+r"(acc[1]), [acc2] "+r"(acc[2]), [acc3] "+r"(acc[3]), [groups] "+r"(groups)
         :
