@@ -1,7 +1,7 @@
 /* CPU intrinsics, each with its plain C fallback of equal results.
  *
- * The only header, besides es_port.h, that asks which instruction set it is compiled for. Names are those of the
- * Armv7E-M instructions with the prefix es_. Packed operands are uint32_t: two int16 lanes (low = bits 0..15)
+ * The only header, besides es_port.h and es_intrin_tile.h, that asks which instruction set it is compiled for. Names are
+ * those of the Armv7E-M instructions with the prefix es_. Packed operands are uint32_t: two int16 lanes (low = bits 0..15)
  * or four bytes (byte 0 = bits 0..7). Sums wrap; nothing here is undefined for any operand.
  *
  * Memory is little-endian. Multi-byte accesses to bytes go through es_read_u32, es_write_u32 (any alignment) and

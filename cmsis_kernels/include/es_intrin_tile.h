@@ -56,14 +56,16 @@ ES_INLINE uint32_t es_tile_rows_bytes(const es_tile_walk_t *walk) {
 /* Two rows by two columns. A group is the words (0, 2) of the first and of the second and then both words (1, 3), as
  * SXTB16 takes them from four bytes. LDM loads a group of each operand and eight SMLAD form its 16 products: four sums,
  * eight operands and two pointers are all registers that there are. So nothing counts: packed rows are a program of turns
- * of up to ES_TILE_TURN_GROUPS groups. A turn is how many bytes to move on in the columns, how many bytes of code to jump
- * over, and its groups. Before the first are both biases, behind the last multiplier, rounding and shift of each row.
+ * of up to ES_TILE_TURN_GROUPS groups. Before the first turn are both biases and where in the code it begins; behind each
+ * are how many bytes to move on in the columns and where the next one begins; behind the last multiplier, rounding and
+ * shift of each row. Places in the code are from where PC points as it is read, 4 bytes ahead.
  */
 enum {
     ES_TILE_ROWS = 2,
     ES_TILE_PAIR_WORDS = 4,
     ES_TILE_GROUP_CODE_BYTES = 40,
-    ES_TILE_END_CODE_BYTES = ES_TILE_TURN_GROUPS * ES_TILE_GROUP_CODE_BYTES + 4,
+    ES_TILE_BACK_CODE_BYTES = 10, /* from the end of the last group to the second jump's PC */
+    ES_TILE_END_CODE_BYTES = 2,   /* from there to the end */
     ES_DOT_ROWS = 1
 };
 
@@ -104,20 +106,24 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
                                  const es_tile_walk_t *walk) {
     const int8_t *const rows = (const int8_t *)weights;
     const uint32_t row_bytes = walk->runs * walk->run_groups * 4;
-    uint32_t move = 0, at = 0;
+    const uint32_t begin = ES_TILE_TURN_GROUPS * ES_TILE_GROUP_CODE_BYTES;
+    uint32_t at = 0, before = begin;
     *to++ = (uint32_t)channels[0].bias;
     *to++ = (uint32_t)channels[1].bias;
     for (uint32_t run = 0; run < walk->runs; run++) {
+        uint32_t move = run == 0 ? 0 : walk->run_step - walk->run_groups;
         for (uint32_t left = walk->run_groups; left != 0;) {
             const uint32_t groups = left < ES_TILE_TURN_GROUPS ? left : ES_TILE_TURN_GROUPS;
-            *to++ = move * ES_TILE_GROUP_BYTES;
-            *to++ = (ES_TILE_TURN_GROUPS - groups) * ES_TILE_GROUP_CODE_BYTES;
+            if (at != 0) {
+                *to++ = move * ES_TILE_GROUP_BYTES;
+                before = -(uint32_t)ES_TILE_BACK_CODE_BYTES;
+            }
+            *to++ = before - groups * ES_TILE_GROUP_CODE_BYTES;
             to = es_tile_pack_columns(to, rows + at, rows + row_bytes + at, groups);
             at += groups * 4;
             left -= groups;
             move = 0;
         }
-        move = walk->run_step - walk->run_groups;
     }
     *to++ = (walk->pair_step - (walk->runs - 1) * walk->run_step - walk->run_groups) * ES_TILE_GROUP_BYTES;
     *to++ = ES_TILE_END_CODE_BYTES;
@@ -142,34 +148,29 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
 
 #define ES_TILE_FOUR_GROUPS ES_TILE_GROUP ES_TILE_GROUP ES_TILE_GROUP ES_TILE_GROUP
 
-/* Runs the program of a tile's rows: PC is read 4 bytes ahead of the jump, so that a jump over nothing meets the first
- * group, and what ES_TILE_END_CODE_BYTES jumps over includes the branch back.
- */
-#define ES_TILE_SUM                         \
-    "ldr %[w], %[rows]\n\t"                 \
-    "ldrd %[acc0], %[acc2], [%[w]], #8\n\t" \
-    "mov %[acc1], %[acc0]\n\t"              \
-    "mov %[acc3], %[acc2]\n"                \
-    "1:\n\t"                                \
-    "ldrd r4, r5, [%[w]], #8\n\t"           \
-    "add %[a], r4\n\t"                      \
-    ".balign 4\n\t"                         \
-    "add pc, r5\n\t"                        \
-    "nop\n\t"                               \
-    ES_TILE_FOUR_GROUPS                     \
-    ES_TILE_FOUR_GROUPS                     \
-    ES_TILE_FOUR_GROUPS                     \
-    ES_TILE_FOUR_GROUPS                     \
-    "b 1b\n\t"                              \
-    ".balign 4\n\t"
+/* Runs the program of a tile's rows. */
+#define ES_TILE_SUM                                                                           \
+    "ldr %[w], %[rows]\n\t"                                                                   \
+    "ldrd %[acc0], %[acc2], [%[w]], #8\n\t"                                                   \
+    "ldr r5, [%[w]], #4\n\t"                                                                  \
+    "mov %[acc1], %[acc0]\n\t"                                                                \
+    "mov %[acc3], %[acc2]\n\t"                                                                \
+    ".balign 4\n\t"                                                                           \
+    "add pc, r5\n\t"                                                                          \
+    "nop\n\t" ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS \
+    "ldrd r4, r5, [%[w]], #8\n\t"                                                             \
+    "add %[a], r4\n\t"                                                                        \
+    "add pc, r5\n\t"                                                                          \
+    "nop\n\t"                                                                                 \
+    "nop\n\t"
 
 /* A sum of the row of multiplier m, rounding and shift to its output. The shift left keeps the sign, see es_requant.h. */
-#define ES_TILE_PUT(acc, m, rounding, shift, place)          \
-    "lsl %[" acc "], %[" acc "], #1\n\t"                     \
-    "smmlar %[w], %[" acc "], " m ", " rounding "\n\t"       \
-    "add %[w], %[w], %[" acc "], asr #31\n\t"                \
-    "asr %[w], %[w], " shift "\n\t"                          \
-    "ssat %[w], #8, %[w]\n\t"                                \
+#define ES_TILE_PUT(acc, m, rounding, shift, place)    \
+    "lsl %[" acc "], %[" acc "], #1\n\t"               \
+    "smmlar %[w], %[" acc "], " m ", " rounding "\n\t" \
+    "add %[w], %[w], %[" acc "], asr #31\n\t"          \
+    "asr %[w], %[w], " shift "\n\t"                    \
+    "ssat %[w], #8, %[w]\n\t"                          \
     "strb %[w], [" place "]\n\t"
 
 ES_INLINE const uint32_t *es_tile_sum(int32_t acc[2][2], const uint32_t *rows, const uint32_t *columns,
@@ -194,21 +195,17 @@ ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const
     if (places->pairs == 0) {
         return;
     }
-    __asm__ volatile("2:\n\t" ES_TILE_SUM
-                     "ldm %[w], {r4, r5, r6, r7, r8, r9}\n\t"
+    __asm__ volatile("2:\n\t" ES_TILE_SUM "ldm %[w], {r4, r5, r6, r7, r8, r9}\n\t"
                      "ldr r11, %[output]\n\t"
                      "ldr r10, %[second]\n\t"
-                     "add r10, r11\n\t"
-                     ES_TILE_PUT("acc1", "r4", "r5", "r6", "r10")
-                     ES_TILE_PUT("acc3", "r7", "r8", "r9", "r10, #1")
-                     "ldr r10, %[step]\n\t"
-                     ES_TILE_PUT("acc0", "r4", "r5", "r6", "r11")
-                     ES_TILE_PUT("acc2", "r7", "r8", "r9", "r11, #1")
-                     "ldr r4, %[end]\n\t"
-                     "add r11, r10\n\t"
-                     "cmp %[a], r4\n\t"
-                     "str r11, %[output]\n\t"
-                     "bne 2b"
+                     "add r10, r11\n\t" ES_TILE_PUT("acc1", "r4", "r5", "r6", "r10")
+                         ES_TILE_PUT("acc3", "r7", "r8", "r9",
+                                     "r10, #1") "ldr r10, %[step]\n\t" ES_TILE_PUT("acc0", "r4", "r5", "r6", "r11")
+                             ES_TILE_PUT("acc2", "r7", "r8", "r9", "r11, #1") "ldr r4, %[end]\n\t"
+                                                                              "add r11, r10\n\t"
+                                                                              "cmp %[a], r4\n\t"
+                                                                              "str r11, %[output]\n\t"
+                                                                              "bne 2b"
                      : [w] "=&r"(w), [a] "+r"(columns), [acc0] "=&r"(acc0), [acc1] "=&r"(acc1), [acc2] "=&r"(acc2),
                        [acc3] "=&r"(acc3), [output] "+m"(output)
                      : [rows] "m"(rows), [end] "m"(end), [second] "m"(second), [step] "m"(step)
@@ -224,21 +221,18 @@ ES_INLINE uint32_t *es_dot_pack(uint32_t *to, const int8_t *from, uint32_t group
     return to;
 }
 
-#define ES_DOT_WORD(w, even, odd)                \
-    "sxtb16 %[odd], " w ", ror #8\n\t"           \
-    "smlad %[acc], %[odd], " odd ", %[acc]\n\t"  \
-    "sxtb16 " w ", " w "\n\t"                    \
+#define ES_DOT_WORD(w, even, odd)               \
+    "sxtb16 %[odd], " w ", ror #8\n\t"          \
+    "smlad %[acc], %[odd], " odd ", %[acc]\n\t" \
+    "sxtb16 " w ", " w "\n\t"                   \
     "smlad %[acc], " w ", " even ", %[acc]\n\t"
 
 /* 16 columns. */
-#define ES_DOT_FOUR                       \
-    "ldm.w %[w]!, {r4, r5, r6, r7}\n\t"   \
-    "ldm.w %[a]!, {r8, r9, r10, r11}\n\t" \
-    ES_DOT_WORD("r4", "r8", "r9")         \
-    ES_DOT_WORD("r5", "r10", "r11")       \
-    "ldm.w %[a]!, {r8, r9, r10, r11}\n\t" \
-    ES_DOT_WORD("r6", "r8", "r9")         \
-    ES_DOT_WORD("r7", "r10", "r11")
+#define ES_DOT_FOUR                                                                                         \
+    "ldm.w %[w]!, {r4, r5, r6, r7}\n\t"                                                                     \
+    "ldm.w %[a]!, {r8, r9, r10, r11}\n\t" ES_DOT_WORD("r4", "r8", "r9")                                     \
+        ES_DOT_WORD("r5", "r10", "r11") "ldm.w %[a]!, {r8, r9, r10, r11}\n\t" ES_DOT_WORD("r6", "r8", "r9") \
+            ES_DOT_WORD("r7", "r10", "r11")
 
 /* 32 columns a turn, from the second half where the number of halves is odd. */
 ES_INLINE void es_dot_rows(int32_t acc[1], const uint8_t *const rows[1], const uint32_t *column, uint32_t groups) {
@@ -253,9 +247,7 @@ ES_INLINE void es_dot_rows(int32_t acc[1], const uint8_t *const rows[1], const u
     uint32_t turns = (groups / 4 + 1) / 2, odd;
     if (turns != 0) {
         __asm__ volatile("cbnz %[half], 2f\n"
-                         "1:\n\t" ES_DOT_FOUR
-                         "2:\n\t" ES_DOT_FOUR
-                         "subs %[turns], #1\n\t"
+                         "1:\n\t" ES_DOT_FOUR "2:\n\t" ES_DOT_FOUR "subs %[turns], #1\n\t"
                          "bne 1b"
                          : [w] "+r"(row), [a] "+r"(column), [acc] "+r"(sum), [turns] "+r"(turns), [odd] "=&r"(odd)
                          : [half] "l"(groups / 4 % 2)
@@ -318,48 +310,68 @@ ES_INLINE int32_t es_mla(int8_t w, int8_t a, int32_t sum) { return (int32_t)((ui
     "ldrsb %[a1], [%[a], #" second "\n\t"                     \
     "ldrsb %[w0], [%[w], #" row0 "]\n\t"                      \
     "ldrsb %[w1], [%[w], #" row1 "]\n\t"                      \
-    "mla %[acc00], %[w0], %[a0], %[acc00]\n\t"               \
-    "mla %[acc01], %[w0], %[a1], %[acc01]\n\t"               \
-    "mla %[acc10], %[w1], %[a0], %[acc10]\n\t"               \
-    "mla %[acc11], %[w1], %[a1], %[acc11]\n\t"               \
+    "mla %[acc00], %[w0], %[a0], %[acc00]\n\t"                \
+    "mla %[acc01], %[w0], %[a1], %[acc01]\n\t"                \
+    "mla %[acc10], %[w1], %[a0], %[acc10]\n\t"                \
+    "mla %[acc11], %[w1], %[a1], %[acc11]\n\t"                \
     "ldrsb %[w0], [%[w], #" row2 "]\n\t"                      \
     "ldrsb %[w1], [%[w], #" row3 "\n\t"                       \
-    "mla %[acc20], %[w0], %[a0], %[acc20]\n\t"               \
-    "mla %[acc21], %[w0], %[a1], %[acc21]\n\t"               \
-    "mla %[acc30], %[w1], %[a0], %[acc30]\n\t"               \
+    "mla %[acc20], %[w0], %[a0], %[acc20]\n\t"                \
+    "mla %[acc21], %[w0], %[a1], %[acc21]\n\t"                \
+    "mla %[acc30], %[w1], %[a0], %[acc30]\n\t"                \
     "mla %[acc31], %[w1], %[a1], %[acc31]\n\t"
 
+#define ES_TILE_BYTES                                \
+    ES_TILE_COLUMN("1", "5]", "1", "5", "9", "13]")  \
+    ES_TILE_COLUMN("2", "6]", "2", "6", "10", "14]") \
+    ES_TILE_COLUMN("3", "7]", "3", "7", "11", "15]") \
+    ES_TILE_COLUMN("4", "8]!", "4", "8", "12", "16]!")
+
 /* Pointers are one byte behind, so that the last load of a group moves each by as much as it has read. */
-ES_INLINE void es_tile_add(int32_t acc[4][2], const int8_t *w, const int8_t *a, const int8_t *end) {
+ES_INLINE void es_tile_add(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
+                           const es_tile_walk_t *walk) {
+    const uint32_t step_bytes = walk->run_step * 8;
+    const uint32_t move_bytes = step_bytes - walk->run_groups * 8;
+    const uintptr_t last = (uintptr_t)rows + walk->runs * walk->run_groups * 16 - 1;
+    uintptr_t w = (uintptr_t)rows - 1, a = (uintptr_t)columns - 1;
+    uintptr_t end = a + walk->run_groups * 8;
     int32_t w0, w1, a0, a1;
-    w -= 1;
-    a -= 1;
-    end -= 1;
-    __asm__ volatile("1:\n\t"
-                     ES_TILE_COLUMN("1", "5]", "1", "5", "9", "13]")
-                     ES_TILE_COLUMN("2", "6]", "2", "6", "10", "14]")
-                     ES_TILE_COLUMN("3", "7]", "3", "7", "11", "15]")
-                     ES_TILE_COLUMN("4", "8]!", "4", "8", "12", "16]!")
-                     "ldr %[w0], %[end]\n\t"
+    __asm__ volatile("1:\n\t" ES_TILE_BYTES "ldr %[w0], %[end]\n\t"
                      "cmp %[a], %[w0]\n\t"
-                     "bne 1b"
+                     "bne 1b\n\t"
+                     "ldr %[w1], %[last]\n\t"
+                     "cmp %[w], %[w1]\n\t"
+                     "beq 2f\n\t"
+                     "ldr %[w1], %[move_bytes]\n\t"
+                     "ldr %[a0], %[step_bytes]\n\t"
+                     "add %[a], %[w1]\n\t"
+                     "add %[w0], %[a0]\n\t"
+                     "str %[w0], %[end]\n\t"
+                     "b 1b\n"
+                     "2:"
                      : [w] "+r"(w), [a] "+r"(a), [w0] "=&r"(w0), [w1] "=&r"(w1), [a0] "=&r"(a0), [a1] "=&r"(a1),
                        [acc00] "+r"(acc[0][0]), [acc01] "+r"(acc[0][1]), [acc10] "+r"(acc[1][0]),
                        [acc11] "+r"(acc[1][1]), [acc20] "+r"(acc[2][0]), [acc21] "+r"(acc[2][1]),
-                       [acc30] "+r"(acc[3][0]), [acc31] "+r"(acc[3][1])
-                     : [end] "m"(end)
+                       [acc30] "+r"(acc[3][0]), [acc31] "+r"(acc[3][1]), [end] "+m"(end)
+                     : [last] "m"(last), [move_bytes] "m"(move_bytes), [step_bytes] "m"(step_bytes)
                      : "cc", "memory");
 }
 
 #else
 
-ES_INLINE void es_tile_add(int32_t acc[4][2], const int8_t *w, const int8_t *a, const int8_t *end) {
-    for (; a != end; a += 8) {
-        for (uint32_t i = 0; i < 16; i++) {
-            acc[i / 4][0] = es_mla(w[i], a[i % 4], acc[i / 4][0]);
-            acc[i / 4][1] = es_mla(w[i], a[4 + i % 4], acc[i / 4][1]);
+ES_INLINE void es_tile_add(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
+                           const es_tile_walk_t *walk) {
+    const int8_t *w = (const int8_t *)rows;
+    for (uint32_t run = 0; run < walk->runs; run++) {
+        const int8_t *a = (const int8_t *)(columns + (size_t)run * walk->run_step * ES_TILE_PAIR_WORDS);
+        for (uint32_t left = walk->run_groups; left != 0; left--) {
+            for (uint32_t i = 0; i < 16; i++) {
+                acc[i / 4][0] = es_mla(w[i], a[i % 4], acc[i / 4][0]);
+                acc[i / 4][1] = es_mla(w[i], a[4 + i % 4], acc[i / 4][1]);
+            }
+            w += 16;
+            a += 8;
         }
-        w += 16;
     }
 }
 
@@ -367,17 +379,11 @@ ES_INLINE void es_tile_add(int32_t acc[4][2], const int8_t *w, const int8_t *a, 
 
 ES_INLINE const uint32_t *es_tile_sum(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
                                       const es_tile_walk_t *walk) {
-    const int8_t *w = (const int8_t *)(rows + 16);
-    const int8_t *a = (const int8_t *)columns;
     acc[0][0] = acc[0][1] = (int32_t)rows[0];
     acc[1][0] = acc[1][1] = (int32_t)rows[1];
     acc[2][0] = acc[2][1] = (int32_t)rows[2];
     acc[3][0] = acc[3][1] = (int32_t)rows[3];
-    for (uint32_t left = walk->runs; left != 0; left--) {
-        es_tile_add(acc, w, a, a + walk->run_groups * 8);
-        w += walk->run_groups * 16;
-        a += walk->run_step * 8;
-    }
+    es_tile_add(acc, rows + 16, columns, walk);
     return columns + (size_t)walk->pair_step * ES_TILE_PAIR_WORDS;
 }
 
@@ -389,15 +395,16 @@ ES_INLINE void es_tile_put(const uint32_t *row, const int32_t acc[2], int8_t *ou
 
 ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const es_tile_walk_t *walk,
                             const es_tile_places_t *places) {
+    const uint32_t second = places->second, step = places->step;
     int8_t *output = places->output;
     for (uint32_t left = places->pairs; left != 0; left--) {
         int32_t acc[ES_TILE_ROWS][2];
         columns = es_tile_sum(acc, rows, columns, walk);
-        es_tile_put(rows, acc[0], output, places->second);
-        es_tile_put(rows + 1, acc[1], output + 1, places->second);
-        es_tile_put(rows + 2, acc[2], output + 2, places->second);
-        es_tile_put(rows + 3, acc[3], output + 3, places->second);
-        output += places->step;
+        es_tile_put(rows, acc[0], output, second);
+        es_tile_put(rows + 1, acc[1], output + 1, second);
+        es_tile_put(rows + 2, acc[2], output + 2, second);
+        es_tile_put(rows + 3, acc[3], output + 3, second);
+        output += step;
     }
 }
 
@@ -410,34 +417,32 @@ ES_INLINE uint32_t *es_dot_pack(uint32_t *to, const int8_t *from, uint32_t group
 
 #if defined(__thumb2__)
 
-#define ES_DOT_COLUMN(place)                     \
-    "ldrsb %[v], [%[a], #" place "\n\t"          \
-    "ldrsb %[w], [%[w0], #" place "\n\t"         \
-    "mla %[acc0], %[w], %[v], %[acc0]\n\t"       \
-    "ldrsb %[w], [%[w1], #" place "\n\t"         \
-    "mla %[acc1], %[w], %[v], %[acc1]\n\t"       \
-    "ldrsb %[w], [%[w2], #" place "\n\t"         \
-    "mla %[acc2], %[w], %[v], %[acc2]\n\t"       \
-    "ldrsb %[w], [%[w3], #" place "\n\t"         \
+#define ES_DOT_COLUMN(place)               \
+    "ldrsb %[v], [%[a], #" place "\n\t"    \
+    "ldrsb %[w], [%[w0], #" place "\n\t"   \
+    "mla %[acc0], %[w], %[v], %[acc0]\n\t" \
+    "ldrsb %[w], [%[w1], #" place "\n\t"   \
+    "mla %[acc1], %[w], %[v], %[acc1]\n\t" \
+    "ldrsb %[w], [%[w2], #" place "\n\t"   \
+    "mla %[acc2], %[w], %[v], %[acc2]\n\t" \
+    "ldrsb %[w], [%[w3], #" place "\n\t"   \
     "mla %[acc3], %[w], %[v], %[acc3]\n\t"
+
+#define ES_DOT_BYTES ES_DOT_COLUMN("1]") ES_DOT_COLUMN("2]") ES_DOT_COLUMN("3]") ES_DOT_COLUMN("4]!")
 
 /* Pointers are one byte behind, as in es_tile_add. */
 ES_INLINE void es_dot_rows(int32_t acc[4], const uint8_t *const rows[4], const uint32_t *column, uint32_t groups) {
-    const uint8_t *w0 = rows[0] - 1, *w1 = rows[1] - 1, *w2 = rows[2] - 1, *w3 = rows[3] - 1;
-    const uint8_t *a = (const uint8_t *)column - 1;
+    uintptr_t w0 = (uintptr_t)rows[0] - 1, w1 = (uintptr_t)rows[1] - 1;
+    uintptr_t w2 = (uintptr_t)rows[2] - 1, w3 = (uintptr_t)rows[3] - 1;
+    uintptr_t a = (uintptr_t)column - 1;
     int32_t v, w;
-    __asm__ volatile("1:\n\t"
-                     ES_DOT_COLUMN("1]")
-                     ES_DOT_COLUMN("2]")
-                     ES_DOT_COLUMN("3]")
-                     ES_DOT_COLUMN("4]!")
-                     "subs %[groups], #1\n\t"
-                     "bne 1b"
-                     : [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [a] "+r"(a), [v] "=&r"(v),
-                       [w] "=&r"(w), [acc0] "+r"(acc[0]), [acc1] "+r"(acc[1]), [acc2] "+r"(acc[2]),
-                       [acc3] "+r"(acc[3]), [groups] "+r"(groups)
-                     :
-                     : "cc", "memory");
+    __asm__ volatile(
+        "1:\n\t" ES_DOT_BYTES "subs %[groups], #1\n\t"
+        "bne 1b"
+        : [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [a] "+r"(a), [v] "=&r"(v), [w] "=&r"(w),
+          [acc0] "+r"(acc[0]), [acc1] "+r"(acc[1]), [acc2] "+r"(acc[2]), [acc3] "+r"(acc[3]), [groups] "+r"(groups)
+        :
+        : "cc", "memory");
 }
 
 #else

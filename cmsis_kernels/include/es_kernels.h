@@ -38,15 +38,17 @@
 #include "es_kernels_state.h"
 #include "es_types.h"
 
-/* CONV_2D with dense weights: im2col, two filters by two positions.
+/* CONV_2D with dense weights: bands of positions, two by two, times tiles of unpacked filters.
  *
  * Math: above. Multiplications: every weight at every position, zeros and padding included.
  * Shapes: input [batches, in_h, in_w, in_c], output [batches, out_h, out_w, out_c].
  * Layout: weights in encoding dense, rows = out_c, columns = kernel_h * kernel_w * in_c as in OHWI.
- * Scratch: two columns as int16 and a filter row of zero points, 4 * columns + kernel_w * in_c, and columns once more
- *   where in_c is no multiple of 4; each rounded up to 4.
+ * Scratch: a tile of filters, about 4 * columns, and what a band reads. That is 4 bytes for each two values of its input
+ *   lines where in_c is a multiple of 4 (a band is then a whole number of lines or an even part of one), else 2 *
+ *   columns a position and two columns of bytes. Below 4 positions a band, below 4 filters or below 4 positions in all,
+ *   positions are made one by one: 3 * columns. And a filter row of zero points.
  * Checked: channels and windows; weights by es_encoding_dense_check.
- * Source: CONV_2D; the lanes of SXTB16 as CMSIS-NN uses them.
+ * Source: CONV_2D; DESIGN.md, section "Dense kernels".
  */
 void es_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
                          const es_channel_t *channels, int8_t *output, void *scratch);
@@ -89,15 +91,16 @@ void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t 
                                    const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_depthwise_conv_2d_dense_s8_get_buffer_size(const es_conv_params_t *params);
 
-/* FULLY_CONNECTED with dense weights: four rows at a time, or two rows by two vectors.
+/* FULLY_CONNECTED with dense weights: row by row, or bands of vectors times tiles of unpacked rows.
  *
  * Math: above; each vector is one position, and none is padded.
  * Shapes: input [batches, in_c], output [batches, out_c].
  * Layout: weights in encoding dense, rows = out_c, columns = in_c.
- * Scratch: a vector as int16, two where batches is 2 or more: 2 or 4 times in_c rounded up to 4.
+ * Scratch: a vector as int16, 2 * in_c rounded up to 4; where batches and out_c are 4 or more, up to 8 such vectors, an
+ *   even number, and a tile of rows, about 4 * in_c.
  * Checked: channels; counts 1 or more, tensors and weights below 2^31; zero point, act_min and act_max as above; weights
  *   by es_encoding_dense_check.
- * Source: FULLY_CONNECTED.
+ * Source: FULLY_CONNECTED; DESIGN.md, section "Dense kernels".
  */
 void es_fully_connected_dense_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
                                  const es_channel_t *channels, int8_t *output, void *scratch);

@@ -20,7 +20,7 @@ typedef struct {
     uint32_t columns;   /* of a band; of strips across */
     uint32_t lines;     /* of a band: 1 but for strips */
     uint32_t packed_bytes;
-    uint32_t pad_bytes;   /* a filter row of zero points, for taps outside the image */
+    uint32_t pad_bytes;    /* a filter row of zero points, for taps outside the image */
     uint32_t column_bytes; /* copies of windows */
 } es_dense_plan_t;
 

@@ -46,6 +46,13 @@ void es_dense_pack_strip(const es_conv_params_t *params, const es_dense_strip_t 
     }
 }
 
+/* A row of a window whose first `left` bytes and last `right` bytes are outside the image. */
+static void copy_row(int8_t *to, const int8_t *from, int32_t bytes, int32_t left, int32_t right, const int8_t *pad) {
+    es_copy(to, pad, left);
+    es_copy(to + left, from, bytes - left - right);
+    es_copy(to + bytes - right, pad, right);
+}
+
 void es_dense_copy_window(const es_conv_params_t *params, const es_window_t *window, const int8_t *pad,
                           int8_t *column) {
     if (params->dilation_w != 1) {
@@ -55,19 +62,22 @@ void es_dense_copy_window(const es_conv_params_t *params, const es_window_t *win
     const int32_t in_c = params->in_c;
     const int32_t kernel_w = params->kernel_w;
     const int32_t row_bytes = kernel_w * in_c;
-    const int32_t left = window->x >= 0 ? 0 : -window->x < kernel_w ? -window->x * in_c : row_bytes;
+    const int32_t pitch = params->in_w * in_c;
+    const int32_t step_h = params->dilation_h;
     const int32_t beyond = window->x + kernel_w - params->in_w;
+    const int32_t left = window->x >= 0 ? 0 : -window->x < kernel_w ? -window->x * in_c : row_bytes;
     const int32_t right = beyond <= 0 ? 0 : beyond < kernel_w ? beyond * in_c : row_bytes;
-    for (int32_t ky = 0; ky < params->kernel_h; ky++) {
-        const int32_t y = window->y + ky * params->dilation_h;
+    const int32_t start = window->x * in_c + left;
+    int32_t y = window->y;
+    for (int32_t ky = params->kernel_h; ky != 0; ky--) {
         if (y < 0 || y >= params->in_h || left + right >= row_bytes) {
             es_copy(column, pad, row_bytes);
+        } else if (left + right == 0) {
+            es_copy(column, window->image + (y * pitch + start), row_bytes);
         } else {
-            const int8_t *const row = window->image + (y * params->in_w + window->x) * in_c + left;
-            es_copy(column, pad, left);
-            es_copy(column + left, row, row_bytes - left - right);
-            es_copy(column + row_bytes - right, pad, right);
+            copy_row(column, window->image + (y * pitch + start), row_bytes, left, right, pad);
         }
+        y += step_h;
         column += row_bytes;
     }
 }

@@ -50,7 +50,8 @@ es_dense_plan_t es_dense_plan(const es_conv_params_t *params) {
     es_dense_plan_t plan = {.kind = ES_DENSE_WINDOWS};
     plan.count = es_size_mul(es_size_mul((uint32_t)params->kernel_h, (uint32_t)params->kernel_w), in_c);
     plan.groups = es_size_round4(plan.count) / 4;
-    plan.positions = es_size_mul(es_size_mul((uint32_t)params->out_h, (uint32_t)params->out_w), (uint32_t)params->batches);
+    plan.positions =
+        es_size_mul(es_size_mul((uint32_t)params->out_h, (uint32_t)params->out_w), (uint32_t)params->batches);
     if (es_window_is_pixel(params)) {
         plan.kind = ES_DENSE_VECTORS;
         plan.packed_bytes = es_dense_vectors_bytes(out_c, plan.count, plan.positions, params->band);

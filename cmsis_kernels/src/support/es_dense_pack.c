@@ -48,6 +48,22 @@ uint32_t *es_dense_pack_pair(uint32_t *to, const int8_t *first, const int8_t *se
     return to;
 }
 
+uint32_t *es_dense_pack_vectors(uint32_t *to, const int8_t *vectors, uint32_t count, uint32_t columns) {
+    const uint32_t pairs = columns / 2;
+    const int8_t *const second = vectors + (size_t)(columns - pairs) * count;
+    if (count % 4 == 0) {
+        to = es_tile_pack_columns(to, vectors, second, pairs * count / 4);
+    }
+    for (uint32_t i = 0; i < pairs && count % 4 != 0; i++) {
+        to = es_dense_pack_pair(to, vectors + (size_t)i * count, second + (size_t)i * count, count);
+    }
+    if (columns % 2 != 0) {
+        const int8_t *const alone = vectors + (size_t)pairs * count;
+        to = es_dense_pack_pair(to, alone, alone, count);
+    }
+    return to;
+}
+
 void es_dense_pack_one(uint32_t *to, const int8_t *column, uint32_t count) {
     to = es_dot_pack(to, column, count / 4);
     if (count % 4 != 0) {

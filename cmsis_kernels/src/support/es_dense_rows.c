@@ -24,7 +24,16 @@ ES_RARE void make_any(const uint32_t *rows, const uint32_t *packed, const es_til
     }
 }
 
-static bool all_short(const es_channel_t *channels, const es_output_t *out) {
+ES_INLINE void make_pairs(const uint32_t *rows, const uint32_t *packed, const es_tile_walk_t *walk,
+                          es_tile_places_t places, const es_channel_t *exact, const es_output_t *out) {
+    if (exact == NULL) {
+        make_short(rows, packed, walk, &places);
+    } else {
+        make_any(rows, packed, walk, &places, exact, out);
+    }
+}
+
+ES_INLINE bool all_short(const es_channel_t *channels, const es_output_t *out) {
     bool is_short = true;
     for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
         const es_scale_t scale = es_scale_of(&channels[row]);
@@ -33,34 +42,32 @@ static bool all_short(const es_channel_t *channels, const es_output_t *out) {
     return is_short;
 }
 
-/* One line of a band: its pairs, then the column that is left over. */
-static void make_line(const es_dense_rows_t *dense, const es_dense_band_t *band, const uint32_t *packed,
-                      const uint32_t *rows, const es_channel_t *channels, int8_t *output) {
-    const uint32_t pairs = band->columns / 2;
-    const uint32_t step = (band->second == 1 ? 2 : 1) * dense->rows;
-    const es_tile_places_t places[2] = {{pairs, output, band->second * dense->rows, step},
-                                        {band->columns % 2, output + pairs * step, 0, 0}};
-    const bool is_short = all_short(channels, &dense->out);
-    for (uint32_t i = 0; i < 2; i++) {
-        if (is_short) {
-            make_short(rows, packed, &band->walk, &places[i]);
-        } else {
-            make_any(rows, packed, &band->walk, &places[i], channels, &dense->out);
-        }
-        packed += (size_t)pairs * band->walk.pair_step * ES_TILE_PAIR_WORDS;
-    }
-}
-
 void es_dense_rows_band(const es_dense_rows_t *dense, const es_dense_band_t *band, const uint32_t *packed,
                         uint32_t *rows, int8_t *output) {
+    const es_tile_walk_t walk = band->walk;
+    const uint32_t pitch = band->second * dense->rows;
+    const uint32_t step = band->second == 1 ? 2 * dense->rows : dense->rows;
+    const uint32_t pairs = band->columns / 2;
     const size_t line_words = (size_t)band->line_groups * ES_TILE_PAIR_WORDS;
     const size_t line_outputs = (size_t)band->pitch * dense->rows;
+    const size_t last_words = (size_t)pairs * walk.pair_step * ES_TILE_PAIR_WORDS;
     for (uint32_t next = 0; next < dense->rows; next += ES_TILE_ROWS) {
         const uint32_t first = next + ES_TILE_ROWS <= dense->rows ? next : dense->rows - ES_TILE_ROWS;
         const es_channel_t *const channels = dense->channels + first;
-        es_tile_pack_rows(rows, channels, dense->weights + (size_t)first * dense->groups * 4, &band->walk);
-        for (uint32_t line = 0; line < band->lines; line++) {
-            make_line(dense, band, packed + line * line_words, rows, channels, output + line * line_outputs + first);
+        const uint32_t *line = packed;
+        int8_t *to = output + first;
+        es_tile_pack_rows(rows, channels, dense->weights + (size_t)first * dense->groups * 4, &walk);
+        const es_channel_t *const exact = all_short(channels, &dense->out) ? NULL : channels;
+        for (uint32_t left = band->lines; left != 0; left--) {
+            if (pairs != 0) {
+                make_pairs(rows, line, &walk, (es_tile_places_t){pairs, to, pitch, step}, exact, &dense->out);
+            }
+            if (band->columns % 2 != 0) {
+                const es_tile_places_t alone = {1, to + (size_t)pairs * step, 0, 0};
+                make_pairs(rows, line + last_words, &walk, alone, exact, &dense->out);
+            }
+            line += line_words;
+            to += line_outputs;
         }
     }
 }
@@ -100,16 +107,12 @@ void es_dense_rows_vectors(const es_dense_rows_t *dense, const int8_t *input, ui
     }
     while (vectors != 0) {
         const uint32_t columns = vectors < share ? vectors : share;
-        const es_dense_band_t band = es_dense_band_of(dense->groups, columns);
-        uint32_t *to = scratch;
-        for (uint32_t left = columns; left != 0;) {
-            const uint32_t taken = left == 1 ? 1 : 2;
-            to = es_dense_pack_pair(to, input, input + (taken - 1) * count, count);
-            input += taken * count;
-            left -= taken;
-        }
-        es_dense_rows_band(dense, &band, scratch, to, output);
-        output += columns * dense->rows;
+        es_dense_band_t band = es_dense_band_of(dense->groups, columns);
+        band.second = columns / 2 + columns % 2; /* so that first columns lie side by side, as do second ones */
+        uint32_t *const rows = es_dense_pack_vectors(scratch, input, count, columns);
+        es_dense_rows_band(dense, &band, scratch, rows, output);
+        input += (size_t)columns * count;
+        output += (size_t)columns * dense->rows;
         vectors -= columns;
     }
 }

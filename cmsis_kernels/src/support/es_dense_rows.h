@@ -39,8 +39,13 @@ es_dense_band_t es_dense_band_of(uint32_t groups, uint32_t columns);
 /* Scratch for such a band and a tile of rows behind it. */
 uint32_t es_dense_scratch_bytes(uint32_t groups, uint32_t columns);
 
-/* Packs one or two columns of `count` int8; the rows' padding meets zeros. Returns the place of the next. */
+/* Packs two columns of `count` int8; the rows' padding meets zeros. Returns the place of the next. */
 uint32_t *es_dense_pack_pair(uint32_t *to, const int8_t *first, const int8_t *second, uint32_t count);
+
+/* Packs `columns` of them, one after another, each with the one half of them further on; returns the next place. */
+uint32_t *es_dense_pack_vectors(uint32_t *to, const int8_t *vectors, uint32_t count, uint32_t columns);
+
+/* Packs one, for es_dense_rows_one. */
 void es_dense_pack_one(uint32_t *to, const int8_t *column, uint32_t count);
 
 /* One column, packed alone, to `rows` outputs. */
