@@ -58,6 +58,9 @@ ES_INLINE uint32_t es_clz(uint32_t x) { return x == 0 ? 32 : (uint32_t)__builtin
  *   es_load_pair(p, step, x, y)       two words, likewise
  *   es_store_pair(p, step, x, y)      two words from x and y, likewise
  *   es_load_scaled8(base, index)      word at base + 8 * index, base a multiple of 4
+ *   es_max8(a, b)                     the greater of two int8 in each byte
+ *   es_count_words(&p, key, sum)      sum plus 1 in each byte for each of 16 words from p on, a multiple of 4, whose byte
+ *                                     is that of key; p moves on behind them
  */
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
@@ -126,6 +129,29 @@ ES_INLINE uint32_t es_load_scaled8(const void *base, uint32_t index) {
     uint32_t value;
     __asm__("ldr %0, [%1, %2, lsl #3]" : "=r"(value) : "r"(base), "r"(index), "m"(*(const uint8_t (*)[1 << 30]) base));
     return value;
+}
+
+ES_INLINE uint32_t es_max8(uint32_t a, uint32_t b) {
+    uint32_t result;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+    return result;
+}
+
+/* The exclusive or of equal bytes is 0, and 1 - x saturates to 0 for all others. */
+#define ES_COUNT_WORD(word)             \
+    "eor " word ", " word ", %2\n\t"    \
+    "uqsub8 " word ", %3, " word "\n\t" \
+    "add %0, %0, " word "\n\t"
+#define ES_COUNT_WORDS                                                                              \
+    "ldm %1!, {r4-r6, r8-r11, r12}\n\t" ES_COUNT_WORD("r4") ES_COUNT_WORD("r5") ES_COUNT_WORD("r6") \
+        ES_COUNT_WORD("r8") ES_COUNT_WORD("r9") ES_COUNT_WORD("r10") ES_COUNT_WORD("r11") ES_COUNT_WORD("r12")
+
+ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t sum) {
+    __asm__(ES_COUNT_WORDS ES_COUNT_WORDS
+            : "+r"(sum), "+r"(*data)
+            : "r"(key), "r"(0x01010101U), "m"(*(const uint8_t (*)[64]) * data)
+            : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12");
+    return sum;
 }
 
 /* Keeps the compiler from seeing where a value comes from, so that it stays in a register of its own. */
@@ -206,6 +232,26 @@ ES_INLINE int32_t es_smlatb(uint32_t a, uint32_t b, int32_t sum) { return es_mac
 ES_INLINE int32_t es_smlatt(uint32_t a, uint32_t b, int32_t sum) { return es_mac(es_high16(a), es_high16(b), sum); }
 
 ES_INLINE int32_t es_smlad(uint32_t a, uint32_t b, int32_t sum) { return es_smlatt(a, b, es_smlabb(a, b, sum)); }
+
+ES_INLINE uint32_t es_max8(uint32_t a, uint32_t b) {
+    uint32_t result = 0;
+    for (uint32_t bit = 0; bit < 32; bit += 8) {
+        const int32_t x = (int8_t)(a >> bit & 0xffU), y = (int8_t)(b >> bit & 0xffU);
+        result |= ((uint32_t)(x > y ? x : y) & 0xffU) << bit;
+    }
+    return result;
+}
+
+/* A byte's upper bit is set by adding 0x7f to its lower ones, unless they are all 0. */
+ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t sum) {
+    const uint32_t upper = 0x80808080U;
+    for (uint32_t i = 0; i < 64; i += 4) {
+        const uint32_t word = es_load_u32(*data + i) ^ key;
+        sum += (upper & ~(((word & ~upper) + ~upper) | word)) >> 7;
+    }
+    *data += 64;
+    return sum;
+}
 
 #define es_load_step(pointer, step_bytes, value)                                             \
     do {                                                                                     \

@@ -123,7 +123,8 @@ uint32_t es_fully_connected_delta8_s8_get_buffer_size(const es_fc_params_t *para
  *   act_min <= act_max.
  * Source: ADD, reference/integer_ops/add.h.
  */
-void es_add_s8(const es_add_params_t *params, const int8_t *input1, const int8_t *input2, int8_t *output);
+void es_add_s8(const es_add_params_t *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+               void *scratch);
 uint32_t es_add_s8_get_buffer_size(const es_add_params_t *params);
 
 /* AVERAGE_POOL_2D.
