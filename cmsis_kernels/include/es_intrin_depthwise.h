@@ -4,7 +4,8 @@
  * and read and write the same scratch; es_depthwise_strip.h says how that is laid out.
  *
  *   es_three_widen_four  filters of four channels to the words that es_three_fn_t reads
- *   es_widen_four        bytes of four channels to four rows of int16
+ *   es_widen_four[_any]  bytes of four channels to four rows of int16
+ *   es_tap_four          one tap of four channels
  *   es_three_find        the function that makes 3 x 3 windows of one channel, for a pitch and a stride
  */
 #ifndef ES_INTRIN_DEPTHWISE_H
@@ -48,6 +49,17 @@ ES_INLINE void es_three_widen(const int8_t *tap, uint32_t tap_bytes, uint32_t *t
 }
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+
+/* Adds the products of four neighbouring bytes. */
+ES_INLINE void es_tap_four(const int8_t *a, const int8_t *w, int32_t sums[4]) {
+    const uint32_t x = es_read_u32(a), y = es_read_u32(w);
+    const uint32_t even_x = es_sxtb16(x), odd_x = es_sxtb16_ror8(x);
+    const uint32_t even_y = es_sxtb16(y), odd_y = es_sxtb16_ror8(y);
+    sums[0] = es_smlabb(even_x, even_y, sums[0]);
+    sums[1] = es_smlabb(odd_x, odd_y, sums[1]);
+    sums[2] = es_smlatt(even_x, even_y, sums[2]);
+    sums[3] = es_smlatt(odd_x, odd_y, sums[3]);
+}
 
 /* Two taps of four channels to a word of each filter, twice each. */
 ES_INLINE void es_three_widen_taps(uint32_t a, uint32_t b, uint32_t *to) {
@@ -93,8 +105,19 @@ ES_INLINE void es_widen_one(uint32_t a, int16_t *to, uint32_t lane) {
     to[3 * lane] = (int16_t)(odd >> 16);
 }
 
-/* Four bytes of each of `count` pixels, `step_bytes` apart, to four rows that are `lane` int16 apart, even and a
- * constant. One pixel first where `to` is no multiple of 4, so that words are.
+/* Four bytes of each of `count` pixels, `step_bytes` apart, to four rows that are `lane` int16 apart. */
+ES_INLINE void es_widen_four_any(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to, uint32_t lane) {
+    for (; count >= 2; count -= 2) {
+        es_widen_pair(es_read_u32(from), es_read_u32(from + step_bytes), to, lane);
+        from += 2 * step_bytes;
+        to += 2;
+    }
+    if (count != 0) {
+        es_widen_one(es_read_u32(from), to, lane);
+    }
+}
+
+/* The same where `lane` is even and a constant. One pixel first where `to` is no multiple of 4, so that words are.
  */
 ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to,
                              const uint32_t lane) {
@@ -258,14 +281,19 @@ static inline es_three_fn_t *es_three_find(uint32_t pitch_bytes, uint32_t stride
 
 #else
 
+ES_INLINE void es_tap_four(const int8_t *a, const int8_t *w, int32_t sums[4]) {
+    for (uint32_t i = 0; i < 4; i++) {
+        sums[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)(a[i] * w[i]));
+    }
+}
+
 ES_INLINE void es_three_widen_four(const int8_t *tap, uint32_t tap_bytes, uint32_t *to) {
     for (uint32_t i = 0; i < 4; i++) {
         es_three_widen(tap + i, tap_bytes, to + 6 * i);
     }
 }
 
-ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to,
-                             const uint32_t lane) {
+ES_INLINE void es_widen_four_any(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to, uint32_t lane) {
     for (; count != 0; count--) {
         to[0] = from[0];
         to[lane] = from[1];
@@ -274,6 +302,11 @@ ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t c
         from += step_bytes;
         to++;
     }
+}
+
+ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to,
+                             const uint32_t lane) {
+    es_widen_four_any(from, step_bytes, count, to, lane);
 }
 
 /* Adds one row of taps to two windows. Weights are loaded for them anew: there are not registers enough for nine. */

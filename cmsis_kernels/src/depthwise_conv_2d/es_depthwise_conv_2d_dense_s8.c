@@ -79,6 +79,9 @@ static es_depthwise_plan_t plan_of(const es_conv_params_t *params) {
 }
 
 uint32_t es_depthwise_conv_2d_dense_s8_get_buffer_size(const es_conv_params_t *params) {
+    if (es_depthwise_is_window(params)) {
+        return 0;
+    }
     const es_depthwise_plan_t plan = plan_of(params);
     const uint32_t filters_bytes = es_size_mul(es_size_mul(plan.lanes, plan.multiplier), es_size_mul(plan.filter, 4));
     return es_size_add(es_size_mul(plan.in_rows, es_size_mul(plan.pitch, 2)), filters_bytes);
@@ -170,6 +173,10 @@ static void clamp_all(int8_t *output, uint32_t count, const es_output_t *out) {
 
 void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
                                    const es_channel_t *channels, int8_t *output, void *scratch) {
+    if (es_depthwise_is_window(params)) {
+        es_depthwise_make_window(params, input, (const int8_t *)weights, channels, output);
+        return;
+    }
     const es_depthwise_plan_t plan = plan_of(params);
     const es_conv_params_t *const p = &plan.params;
     const es_output_t out = es_output(p->out_zero_point, p->act_min, p->act_max);

@@ -7,21 +7,59 @@ typedef struct {
     const es_channel_t *channel;
 } one_t;
 
-/* Adds the products of `count` (1 or 4) outputs side by side. */
-ES_INLINE void accumulate(const es_depthwise_plan_t *plan, const uint32_t *filter, const int16_t *begin,
-                          uint32_t stride, uint32_t count, int32_t acc[4]) {
+/* Adds the products of one output. */
+static int32_t accumulate_one(const es_depthwise_plan_t *plan, const uint32_t *filter, const int16_t *begin,
+                              int32_t acc) {
     const uint32_t pitch = plan->pitch;
     for (uint32_t rows = plan->height; rows != 0; rows--) {
         const int16_t *a = begin;
         for (uint32_t pairs = plan->pairs; pairs != 0; pairs--) {
             uint32_t w;
             es_load_step(filter, 4, w);
-            acc[0] = es_smlad(w, es_read_u32(a), acc[0]);
-            if (count == 4) {
-                acc[1] = es_smlad(w, es_read_u32(a + stride), acc[1]);
-                acc[2] = es_smlad(w, es_read_u32(a + 2 * stride), acc[2]);
-                acc[3] = es_smlad(w, es_read_u32(a + 3 * stride), acc[3]);
+            acc = es_smlad(w, es_read_u32(a), acc);
+            a += 2;
+        }
+        begin += pitch;
+    }
+    return acc;
+}
+
+/* Adds a pair of taps to four outputs. */
+ES_INLINE void add_pair(const uint32_t **filter, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, int32_t acc[4]) {
+    uint32_t w;
+    es_load_step(*filter, 4, w);
+    acc[0] = es_smlad(w, a0, acc[0]);
+    acc[1] = es_smlad(w, a1, acc[1]);
+    acc[2] = es_smlad(w, a2, acc[2]);
+    acc[3] = es_smlad(w, a3, acc[3]);
+}
+
+/* Adds the products of four outputs side by side. At stride 2 the second output's pair is the first one's next, and so
+ * on: four pairs at a time, each input is loaded once for all four.
+ */
+ES_INLINE void accumulate(const es_depthwise_plan_t *plan, const uint32_t *filter, const int16_t *begin,
+                          uint32_t stride, int32_t acc[4]) {
+    const uint32_t pitch = plan->pitch;
+    for (uint32_t rows = plan->height; rows != 0; rows--) {
+        const int16_t *a = begin;
+        uint32_t pairs = plan->pairs;
+        if (stride == 2 && pairs >= 4) {
+            uint32_t a0 = es_read_u32(a), a1 = es_read_u32(a + 2), a2 = es_read_u32(a + 4);
+            for (; pairs >= 4; pairs -= 4) {
+                const uint32_t a3 = es_read_u32(a + 6);
+                add_pair(&filter, a0, a1, a2, a3, acc);
+                a0 = es_read_u32(a + 8);
+                add_pair(&filter, a1, a2, a3, a0, acc);
+                a1 = es_read_u32(a + 10);
+                add_pair(&filter, a2, a3, a0, a1, acc);
+                a2 = es_read_u32(a + 12);
+                add_pair(&filter, a3, a0, a1, a2, acc);
+                a += 8;
             }
+        }
+        for (; pairs != 0; pairs--) {
+            add_pair(&filter, es_read_u32(a), es_read_u32(a + stride), es_read_u32(a + 2 * stride),
+                     es_read_u32(a + 3 * stride), acc);
             a += 2;
         }
         begin += pitch;
@@ -35,16 +73,15 @@ ES_INLINE void make_row(const es_depthwise_strip_t *strip, const one_t *one, con
     uint32_t left = (uint32_t)strip->plan->params.out_w;
     for (; left >= 4; left -= 4) {
         int32_t acc[4] = {channel->bias, channel->bias, channel->bias, channel->bias};
-        accumulate(strip->plan, one->filter, a, stride, 4, acc);
+        accumulate(strip->plan, one->filter, a, stride, acc);
         es_requantize_two(acc[0], acc[1], channel, strip->out, output, out_c);
         es_requantize_two(acc[2], acc[3], channel, strip->out, output + 2 * out_c, out_c);
         output += 4 * out_c;
         a += 4 * stride;
     }
     for (; left != 0; left--) {
-        int32_t acc[4] = {channel->bias, 0, 0, 0};
-        accumulate(strip->plan, one->filter, a, stride, 1, acc);
-        *output = es_requantize(acc[0], channel, strip->out);
+        const int32_t acc = accumulate_one(strip->plan, one->filter, a, channel->bias);
+        *output = es_requantize(acc, channel, strip->out);
         output += out_c;
         a += stride;
     }
