@@ -59,8 +59,9 @@ ES_INLINE uint32_t es_clz(uint32_t x) { return x == 0 ? 32 : (uint32_t)__builtin
  *   es_store_pair(p, step, x, y)      two words from x and y, likewise
  *   es_load_scaled8(base, index)      word at base + 8 * index, base a multiple of 4
  *   es_max8(a, b)                     the greater of two int8 in each byte
- *   es_count_words(&p, key, sum)      sum plus 1 in each byte for each of 16 words from p on, a multiple of 4, whose byte
- *                                     is that of key; p moves on behind them
+ *   es_count_word(word, key, sum)     sum plus 1 in each byte that word and key have in common
+ *   es_count_words(&p, key, sum)      the same for 16 words from p on, a multiple of 4, which moves on behind
+ *                                     them
  */
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
@@ -138,6 +139,10 @@ ES_INLINE uint32_t es_max8(uint32_t a, uint32_t b) {
 }
 
 /* The exclusive or of equal bytes is 0, and 1 - x saturates to 0 for all others. */
+ES_INLINE uint32_t es_count_word(uint32_t word, uint32_t key, uint32_t sum) {
+    return sum + es_uqsub8(0x01010101U, word ^ key);
+}
+
 #define ES_COUNT_WORD(word)             \
     "eor " word ", " word ", %2\n\t"    \
     "uqsub8 " word ", %3, " word "\n\t" \
@@ -243,11 +248,15 @@ ES_INLINE uint32_t es_max8(uint32_t a, uint32_t b) {
 }
 
 /* A byte's upper bit is set by adding 0x7f to its lower ones, unless they are all 0. */
-ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t sum) {
+ES_INLINE uint32_t es_count_word(uint32_t word, uint32_t key, uint32_t sum) {
     const uint32_t upper = 0x80808080U;
+    const uint32_t x = word ^ key;
+    return sum + ((upper & ~(((x & ~upper) + ~upper) | x)) >> 7);
+}
+
+ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t sum) {
     for (uint32_t i = 0; i < 64; i += 4) {
-        const uint32_t word = es_load_u32(*data + i) ^ key;
-        sum += (upper & ~(((word & ~upper) + ~upper) | word)) >> 7;
+        sum = es_count_word(es_load_u32(*data + i), key, sum);
     }
     *data += 64;
     return sum;

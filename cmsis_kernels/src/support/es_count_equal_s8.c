@@ -27,6 +27,12 @@ uint32_t es_count_equal_s8(const int8_t *data, uint32_t count, int32_t value) {
         }
         total += sum_bytes(equal);
     }
+    uint32_t equal = 0;
+    for (; count >= 4; count -= 4) {
+        equal = es_count_word(es_load_u32(data), key, equal);
+        data += 4;
+    }
+    total += sum_bytes(equal);
     for (; count != 0; count--) {
         total += *data++ == value;
     }
