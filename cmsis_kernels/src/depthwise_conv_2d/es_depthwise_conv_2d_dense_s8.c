@@ -183,8 +183,9 @@ void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t 
     const uint32_t count = plan.lanes * plan.multiplier;
     const uint32_t in_bytes = (uint32_t)(p->in_h * p->in_w * p->in_c);
     const uint32_t out_bytes = (uint32_t)(p->out_h * p->out_w * p->out_c);
-    uint32_t *const filters = scratch;
-    int16_t *const rows_at = (int16_t *)(void *)(filters + count * plan.filter);
+    int16_t *const rows_at = scratch;
+    /* Behind the rows: with a weight of zero, an odd filter reads one column more than the last row may have. */
+    uint32_t *const filters = (uint32_t *)(void *)(rows_at + plan.in_rows * plan.pitch);
     es_depthwise_fill(rows_at, ((uint32_t)p->in_zero_point & 0xffffU) * 0x10001U, plan.in_rows * plan.pitch / 2);
     const es_depthwise_block_t whole = es_depthwise_block(&plan, -p->pad_top, plan.in_rows, rows_at);
     es_three_fn_t *const make = plan.three ? es_three_find(2 * plan.pitch, (uint32_t)p->stride_w) : NULL;

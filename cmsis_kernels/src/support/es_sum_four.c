@@ -76,13 +76,13 @@ void es_sum_four(const es_taps_t *taps, int32_t sums[4]) {
 
 int32_t es_sum_one(const es_taps_t *taps) {
     const es_taps_t t = joined(taps);
-    uint32_t sum = 0;
+    int32_t sum = 0;
     for (uint32_t y = 0; y < t.rows; y++) {
         const int8_t *a = t.first + y * t.row_bytes;
         for (uint32_t left = t.columns; left != 0; left--) {
-            sum += (uint32_t)*a;
+            sum += *a;
             a += t.step_bytes;
         }
     }
-    return (int32_t)sum;
+    return sum;
 }

@@ -11,7 +11,7 @@ typedef struct {
     uint32_t step_bytes, row_bytes;
 } es_taps_t;
 
-/* Sums of bytes 0, 1, 2 and 3 of all pixels. Each wraps like int32. */
+/* Sums of bytes 0, 1, 2 and 3 of all pixels, fewer than 2^24. */
 void es_sum_four(const es_taps_t *taps, int32_t sums[4]);
 
 /* Sum of the first byte of all pixels. */
