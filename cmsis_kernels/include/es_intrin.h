@@ -1,7 +1,7 @@
 /* CPU intrinsics, each with its plain C fallback of equal results.
  *
- * The only header, besides es_port.h, that asks which instruction set it is compiled for. Names are those of the
- * Armv7E-M instructions with the prefix es_. Packed operands are uint32_t: two int16 lanes (low = bits 0..15)
+ * The only header, besides es_intrin_depthwise.h and es_port.h, that asks which instruction set it is compiled for.
+ * Names are those of the Armv7E-M instructions with the prefix es_. Packed operands are uint32_t: two int16 lanes (low = bits 0..15)
  * or four bytes (byte 0 = bits 0..7). Sums wrap; nothing here is undefined for any operand.
  *
  * Memory is little-endian. Multi-byte accesses to bytes go through es_read_u32, es_write_u32 (any alignment) and
@@ -255,8 +255,11 @@ ES_INLINE uint32_t es_count_word(uint32_t word, uint32_t key, uint32_t sum) {
 }
 
 ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t sum) {
-    for (uint32_t i = 0; i < 64; i += 4) {
+    for (uint32_t i = 0; i < 64; i += 16) {
         sum = es_count_word(es_load_u32(*data + i), key, sum);
+        sum = es_count_word(es_load_u32(*data + i + 4), key, sum);
+        sum = es_count_word(es_load_u32(*data + i + 8), key, sum);
+        sum = es_count_word(es_load_u32(*data + i + 12), key, sum);
     }
     *data += 64;
     return sum;

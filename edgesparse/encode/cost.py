@@ -18,9 +18,12 @@ def conv_delta8(*, positions: int, columns: int, rows: int, non_zeros: int) -> i
     return round(positions * (packing + outputs + products) + 2 * non_zeros)
 
 
-def depthwise(*, positions: int, taps: int, channels: int) -> int:
-    """Filters widened once, then every tap of every channel."""
-    return round(positions * channels * (23 + 0.62 * taps) + 40 * taps * channels)
+def depthwise(*, inputs: int, outputs: int, taps: int, channels: int) -> int:
+    """Filters widened, then the input, then outputs; 9 taps are taken for the loop of 3 x 3."""
+    if outputs == channels and inputs <= channels * taps:  # nothing but one window
+        return round(outputs * (32 + 2.6 * taps) + 250)
+    output = 15.8 if taps == 9 else 24 + 1.55 * taps
+    return round(outputs * output + 1.75 * inputs + channels * (100 + 5 * taps))
 
 
 def fully_connected_dense(*, batches: int, columns: int, rows: int) -> int:
@@ -34,8 +37,8 @@ def fully_connected_delta8(*, batches: int, rows: int, non_zeros: int) -> int:
 
 
 def add(elements: int) -> int:
-    """Two rescalings an element, one of them a shift."""
-    return 17 * elements
+    """One operand from a table, which takes as long as some hundred elements."""
+    return 36 * elements if elements < 512 else round(10.3 * elements + 3500)
 
 
 def add_broadcast(elements: int) -> int:
@@ -58,14 +61,14 @@ def lut(elements: int) -> int:
     return 5 * elements
 
 
-def pool(*, inputs: int) -> int:
-    """Every input read once a window."""
-    return round(3.2 * inputs)
+def pool(*, inputs: int, outputs: int) -> int:
+    """Every input read once a window, every output divided."""
+    return round(1.1 * inputs + 36 * outputs)
 
 
 def softmax(elements: int) -> int:
-    """Two exponentials an element."""
-    return 334 * elements
+    """One exponential an element, and the reciprocal of their sum."""
+    return 145 * elements + 350
 
 
 def max_pool(*, taps: int, outputs: int, words: bool) -> int:
@@ -80,7 +83,7 @@ def move(*, runs: int, bytes_moved: int) -> int:
 
 def mean(*, inputs: int, outputs: int) -> int:
     """Every input read once, every output rescaled."""
-    return 5 * inputs + 70 * outputs
+    return round(1.1 * inputs + 80 * outputs)
 
 
 def transpose_conv(*, outputs: int, products: int) -> int:

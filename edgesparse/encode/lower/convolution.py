@@ -113,8 +113,10 @@ def depthwise_conv_2d(model: Model, node: Node) -> list[Candidate]:
     taps = _weights(model, node).reshape(-1, geometry.out_c)
     params = _conv_params(model, node, geometry, options.activation)
     channels = _conv_channels(model, node, np.ascontiguousarray(taps.T))
-    positions = geometry.batches * geometry.out_h * geometry.out_w
-    price = cost.depthwise(positions=positions, taps=taps.shape[0], channels=taps.shape[1])
+    inputs, outputs = (tensor.elements for tensor in _operands(model, node))
+    price = cost.depthwise(
+        inputs=inputs, outputs=outputs, taps=taps.shape[0], channels=taps.shape[1]
+    )
     return [Candidate("depthwise_conv_2d_dense_s8", params, price, dense.encode(taps), channels)]
 
 

@@ -26,7 +26,8 @@ def _params(model: Model, node: Node) -> dict[str, int]:
 
 def average_pool_2d(model: Model, node: Node) -> list[Candidate]:
     """AVERAGE_POOL_2D; the padding is left out of the mean."""
-    price = cost.pool(inputs=model.tensors[node.inputs[0]].elements)
+    inputs, outputs = (model.tensors[i].elements for i in (node.inputs[0], node.outputs[0]))
+    price = cost.pool(inputs=inputs, outputs=outputs)
     return [Candidate("average_pool_2d_s8", _params(model, node), price)]
 
 
