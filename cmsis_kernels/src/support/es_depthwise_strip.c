@@ -24,44 +24,13 @@ static int32_t accumulate_one(const es_depthwise_plan_t *plan, const uint32_t *f
     return acc;
 }
 
-/* Adds a pair of taps to four outputs. */
-ES_INLINE void add_pair(const uint32_t **filter, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, int32_t acc[4]) {
-    uint32_t w;
-    es_load_step(*filter, 4, w);
-    acc[0] = es_smlad(w, a0, acc[0]);
-    acc[1] = es_smlad(w, a1, acc[1]);
-    acc[2] = es_smlad(w, a2, acc[2]);
-    acc[3] = es_smlad(w, a3, acc[3]);
-}
-
-/* Adds the products of four outputs side by side. At stride 2 the second output's pair is the first one's next, and so
- * on: four pairs at a time, each input is loaded once for all four.
- */
+/* Adds the products of four outputs side by side. */
 ES_INLINE void accumulate(const es_depthwise_plan_t *plan, const uint32_t *filter, const int16_t *begin,
                           uint32_t stride, int32_t acc[4]) {
     const uint32_t pitch = plan->pitch;
+    const uint32_t pairs = plan->pairs;
     for (uint32_t rows = plan->height; rows != 0; rows--) {
-        const int16_t *a = begin;
-        uint32_t pairs = plan->pairs;
-        if (stride == 2 && pairs >= 4) {
-            uint32_t a0 = es_read_u32(a), a1 = es_read_u32(a + 2), a2 = es_read_u32(a + 4);
-            for (; pairs >= 4; pairs -= 4) {
-                const uint32_t a3 = es_read_u32(a + 6);
-                add_pair(&filter, a0, a1, a2, a3, acc);
-                a0 = es_read_u32(a + 8);
-                add_pair(&filter, a1, a2, a3, a0, acc);
-                a1 = es_read_u32(a + 10);
-                add_pair(&filter, a2, a3, a0, a1, acc);
-                a2 = es_read_u32(a + 12);
-                add_pair(&filter, a3, a0, a1, a2, acc);
-                a += 8;
-            }
-        }
-        for (; pairs != 0; pairs--) {
-            add_pair(&filter, es_read_u32(a), es_read_u32(a + stride), es_read_u32(a + 2 * stride),
-                     es_read_u32(a + 3 * stride), acc);
-            a += 2;
-        }
+        es_row_four(begin, &filter, pairs, stride, acc);
         begin += pitch;
     }
 }
