@@ -92,17 +92,19 @@ static void make_threes(const es_depthwise_strip_t *strip, int8_t *output) {
     const uint32_t lane = plan->lane, words = plan->filter, multiplier = plan->multiplier;
     const uint32_t *filter = strip->filters;
     const es_channel_t *channel = strip->channels;
+    es_three_fn_t *const make = strip->make;
     es_three_t three = strip->three;
     three.end = three.middle + strip->rows * (uint32_t)plan->params.stride_h * plan->pitch;
-    for (uint32_t left = plan->lanes; left != 0; left--) {
-        for (uint32_t i = multiplier; i != 0; i--) {
-            strip->make(&three, filter, channel, output);
-            filter += words;
-            channel++;
-            output++;
+    uint32_t same = multiplier; /* output channels left that read the same input */
+    for (const int8_t *const end = output + plan->lanes * multiplier; output != end; output++) {
+        make(&three, filter, channel, output);
+        filter += words;
+        channel++;
+        if (--same == 0) {
+            same = multiplier;
+            three.middle += lane;
+            three.end += lane;
         }
-        three.middle += lane;
-        three.end += lane;
     }
 }
 
