@@ -42,6 +42,12 @@ def convolutions(draw: st.DrawFn, *, depthwise: bool) -> Example | None:
     in_c = draw(st.sampled_from([1, 2, 3, 4, 5, 8, 16, 20]))
     out_c = in_c * draw(st.sampled_from([1, 1, 2, 8])) if depthwise else draw(OUT_CHANNELS)
     sides = [draw(st.integers(1, 9) | st.integers(1, 19)) for _ in range(2)]
+    if depthwise and draw(st.booleans()):  # several strips, every pitch of the 3 x 3 loops
+        kernel, dilation = (3, 3), (1, 1)
+        stride = (draw(st.integers(1, 3)), draw(st.integers(1, 2)))
+        sides[1] = draw(st.one_of(st.integers(1, 9), st.integers(10, 140)))
+        if draw(st.booleans()):
+            sides = [draw(st.integers(10, 40)), min(sides[1], 30)]
     shape = (draw(st.sampled_from([1, 1, 2])), *sides, in_c)
     per_row = draw(st.booleans())
     in_scale, scales, out_scale = draw_scales(draw, rng, out_c, per_row=per_row)
@@ -107,6 +113,8 @@ def binaries(draw: st.DrawFn, *, name: str, most: int) -> Example | None:
     """ADD, SUB, MUL, MAXIMUM or MINIMUM of up to `most` dimensions; one may be a constant."""
     rng = rng_of(draw)
     shapes = _broadcasting(draw, most)
+    if draw(st.integers(0, 3)) == 0:  # enough for tables of ADD's terms
+        shapes = ((draw(st.integers(500, 530)),),) * 2
     clips = name not in ("MAXIMUM", "MINIMUM")
     spread = st.floats(-4, 1)
     scales = [float(np.float32(10.0 ** draw(spread))) for _ in range(3)]

@@ -1,7 +1,8 @@
 /* CPU intrinsics, each with its plain C fallback of equal results.
  *
- * The only header, besides es_port.h and es_intrin_tile.h, that asks which instruction set it is compiled for. Names are
- * those of the Armv7E-M instructions with the prefix es_. Packed operands are uint32_t: two int16 lanes (low = bits 0..15)
+ * The only header, besides the other es_intrin_*.h and es_port.h, that asks which instruction set it is compiled for.
+ * Names are those of the Armv7E-M instructions with the prefix es_. Packed operands are uint32_t: two int16 lanes (low =
+ * bits 0..15)
  * or four bytes (byte 0 = bits 0..7). Sums wrap; nothing here is undefined for any operand.
  *
  * Memory is little-endian. Multi-byte accesses to bytes go through es_read_u32, es_write_u32 (any alignment) and
@@ -60,6 +61,10 @@ ES_INLINE uint32_t es_clz(uint32_t x) { return x == 0 ? 32 : (uint32_t)__builtin
  *   es_store_pair(p, step, x, y)      two words from x and y, likewise
  *   es_load_scaled8(base, index)      word at base + 8 * index, base a multiple of 4
  *   es_lower24(acc), es_upper24(acc)  acc = upper * 2^24 + lower taken apart, lower in -2^23..2^23-1; upper wraps
+ *   es_max8(a, b)                     the greater of two int8 in each byte
+ *   es_count_word(word, key, sum)     sum plus 1 in each byte that word and key have in common
+ *   es_count_words(&p, key, sum)      the same for 16 words from p on, a multiple of 4, which moves on behind
+ *                                     them
  */
 
 ES_INLINE int32_t es_lower24(int64_t acc) { return (int32_t)((uint32_t)(uint64_t)acc << 8) >> 8; }
@@ -144,6 +149,33 @@ ES_INLINE uint32_t es_load_scaled8(const void *base, uint32_t index) {
     uint32_t value;
     __asm__("ldr %0, [%1, %2, lsl #3]" : "=r"(value) : "r"(base), "r"(index), "m"(*(const uint8_t (*)[1 << 30]) base));
     return value;
+}
+
+ES_INLINE uint32_t es_max8(uint32_t a, uint32_t b) {
+    uint32_t result;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+    return result;
+}
+
+/* The exclusive or of equal bytes is 0, and 1 - x saturates to 0 for all others. */
+ES_INLINE uint32_t es_count_word(uint32_t word, uint32_t key, uint32_t sum) {
+    return sum + es_uqsub8(0x01010101U, word ^ key);
+}
+
+#define ES_COUNT_WORD(word)             \
+    "eor " word ", " word ", %2\n\t"    \
+    "uqsub8 " word ", %3, " word "\n\t" \
+    "add %0, %0, " word "\n\t"
+#define ES_COUNT_WORDS                                                                              \
+    "ldm %1!, {r4-r6, r8-r11, r12}\n\t" ES_COUNT_WORD("r4") ES_COUNT_WORD("r5") ES_COUNT_WORD("r6") \
+        ES_COUNT_WORD("r8") ES_COUNT_WORD("r9") ES_COUNT_WORD("r10") ES_COUNT_WORD("r11") ES_COUNT_WORD("r12")
+
+ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t sum) {
+    __asm__(ES_COUNT_WORDS ES_COUNT_WORDS
+            : "+r"(sum), "+r"(*data)
+            : "r"(key), "r"(0x01010101U), "m"(*(const uint8_t (*)[64]) * data)
+            : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12");
+    return sum;
 }
 
 /* Keeps the compiler from seeing where a value comes from, so that it stays in a register of its own. */
@@ -239,6 +271,33 @@ ES_INLINE int32_t es_smlatb(uint32_t a, uint32_t b, int32_t sum) { return es_mac
 ES_INLINE int32_t es_smlatt(uint32_t a, uint32_t b, int32_t sum) { return es_mac(es_high16(a), es_high16(b), sum); }
 
 ES_INLINE int32_t es_smlad(uint32_t a, uint32_t b, int32_t sum) { return es_smlatt(a, b, es_smlabb(a, b, sum)); }
+
+ES_INLINE uint32_t es_max8(uint32_t a, uint32_t b) {
+    uint32_t result = 0;
+    for (uint32_t bit = 0; bit < 32; bit += 8) {
+        const int32_t x = (int8_t)(a >> bit & 0xffU), y = (int8_t)(b >> bit & 0xffU);
+        result |= ((uint32_t)(x > y ? x : y) & 0xffU) << bit;
+    }
+    return result;
+}
+
+/* A byte's upper bit is set by adding 0x7f to its lower ones, unless they are all 0. */
+ES_INLINE uint32_t es_count_word(uint32_t word, uint32_t key, uint32_t sum) {
+    const uint32_t upper = 0x80808080U;
+    const uint32_t x = word ^ key;
+    return sum + ((upper & ~(((x & ~upper) + ~upper) | x)) >> 7);
+}
+
+ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t sum) {
+    for (uint32_t i = 0; i < 64; i += 16) {
+        sum = es_count_word(es_load_u32(*data + i), key, sum);
+        sum = es_count_word(es_load_u32(*data + i + 4), key, sum);
+        sum = es_count_word(es_load_u32(*data + i + 8), key, sum);
+        sum = es_count_word(es_load_u32(*data + i + 12), key, sum);
+    }
+    *data += 64;
+    return sum;
+}
 
 #define es_load_step(pointer, step_bytes, value)                                             \
     do {                                                                                     \

@@ -1,10 +1,12 @@
-/* The two inner loops of the dense depthwise convolution, each for cores with the DSP extension and in plain C.
+/* The inner loops of the dense depthwise convolution, each for cores with the DSP extension and in plain C.
  *
  * After es_intrin.h the only header that asks which instruction set it is compiled for. Both forms give the same bytes
  * and read and write the same scratch; es_depthwise_strip.h says how that is laid out.
  *
  *   es_three_widen_four  filters of four channels to the words that es_three_fn_t reads
- *   es_widen_four        bytes of four channels to four rows of int16
+ *   es_widen_four[_any]  bytes of four channels to four rows of int16
+ *   es_tap_four          one tap of four channels
+ *   es_row_four          a row of taps of any filter, for four windows of one channel
  *   es_three_find        the function that makes 3 x 3 windows of one channel, for a pitch and a stride
  */
 #ifndef ES_INTRIN_DEPTHWISE_H
@@ -48,6 +50,53 @@ ES_INLINE void es_three_widen(const int8_t *tap, uint32_t tap_bytes, uint32_t *t
 }
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+
+/* Adds a pair of taps to four outputs. */
+ES_INLINE void es_pair_four(const uint32_t **filter, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
+                            int32_t acc[4]) {
+    uint32_t w;
+    es_load_step(*filter, 4, w);
+    acc[0] = es_smlad(w, a0, acc[0]);
+    acc[1] = es_smlad(w, a1, acc[1]);
+    acc[2] = es_smlad(w, a2, acc[2]);
+    acc[3] = es_smlad(w, a3, acc[3]);
+}
+
+/* Adds a row of `pairs` pairs of taps to four outputs, `stride` columns apart; `filter` moves on behind them. At stride 2 the second output's pair is
+ * the first one's next, and so on: four pairs at a time, each input is loaded once for all four.
+ */
+ES_INLINE void es_row_four(const int16_t *a, const uint32_t **filter, uint32_t pairs, uint32_t stride, int32_t acc[4]) {
+    if (stride == 2 && pairs >= 4) {
+        uint32_t a0 = es_read_u32(a), a1 = es_read_u32(a + 2), a2 = es_read_u32(a + 4);
+        for (; pairs >= 4; pairs -= 4) {
+            const uint32_t a3 = es_read_u32(a + 6);
+            es_pair_four(filter, a0, a1, a2, a3, acc);
+            a0 = es_read_u32(a + 8);
+            es_pair_four(filter, a1, a2, a3, a0, acc);
+            a1 = es_read_u32(a + 10);
+            es_pair_four(filter, a2, a3, a0, a1, acc);
+            a2 = es_read_u32(a + 12);
+            es_pair_four(filter, a3, a0, a1, a2, acc);
+            a += 8;
+        }
+    }
+    for (; pairs != 0; pairs--) {
+        es_pair_four(filter, es_read_u32(a), es_read_u32(a + stride), es_read_u32(a + 2 * stride),
+                     es_read_u32(a + 3 * stride), acc);
+        a += 2;
+    }
+}
+
+/* Adds the products of four neighbouring bytes. */
+ES_INLINE void es_tap_four(const int8_t *a, const int8_t *w, int32_t sums[4]) {
+    const uint32_t x = es_read_u32(a), y = es_read_u32(w);
+    const uint32_t even_x = es_sxtb16(x), odd_x = es_sxtb16_ror8(x);
+    const uint32_t even_y = es_sxtb16(y), odd_y = es_sxtb16_ror8(y);
+    sums[0] = es_smlabb(even_x, even_y, sums[0]);
+    sums[1] = es_smlabb(odd_x, odd_y, sums[1]);
+    sums[2] = es_smlatt(even_x, even_y, sums[2]);
+    sums[3] = es_smlatt(odd_x, odd_y, sums[3]);
+}
 
 /* Two taps of four channels to a word of each filter, twice each. */
 ES_INLINE void es_three_widen_taps(uint32_t a, uint32_t b, uint32_t *to) {
@@ -93,8 +142,19 @@ ES_INLINE void es_widen_one(uint32_t a, int16_t *to, uint32_t lane) {
     to[3 * lane] = (int16_t)(odd >> 16);
 }
 
-/* Four bytes of each of `count` pixels, `step_bytes` apart, to four rows that are `lane` int16 apart, even and a
- * constant. One pixel first where `to` is no multiple of 4, so that words are.
+/* Four bytes of each of `count` pixels, `step_bytes` apart, to four rows that are `lane` int16 apart. */
+ES_INLINE void es_widen_four_any(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to, uint32_t lane) {
+    for (; count >= 2; count -= 2) {
+        es_widen_pair(es_read_u32(from), es_read_u32(from + step_bytes), to, lane);
+        from += 2 * step_bytes;
+        to += 2;
+    }
+    if (count != 0) {
+        es_widen_one(es_read_u32(from), to, lane);
+    }
+}
+
+/* The same where `lane` is even and a constant. One pixel first where `to` is no multiple of 4, so that words are.
  */
 ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to,
                              const uint32_t lane) {
@@ -258,14 +318,33 @@ static inline es_three_fn_t *es_three_find(uint32_t pitch_bytes, uint32_t stride
 
 #else
 
+ES_INLINE void es_row_four(const int16_t *a, const uint32_t **filter, uint32_t pairs, uint32_t stride, int32_t acc[4]) {
+    const int16_t *w = (const int16_t *)(const void *)*filter;
+    uint32_t sum0 = (uint32_t)acc[0], sum1 = (uint32_t)acc[1], sum2 = (uint32_t)acc[2], sum3 = (uint32_t)acc[3];
+    for (const int16_t *const end = w + 2 * pairs; w != end; a++) {
+        const int32_t tap = *w++;
+        sum0 += (uint32_t)(tap * a[0]);
+        sum1 += (uint32_t)(tap * a[stride]);
+        sum2 += (uint32_t)(tap * a[2 * stride]);
+        sum3 += (uint32_t)(tap * a[3 * stride]);
+    }
+    *filter += pairs;
+    acc[0] = (int32_t)sum0, acc[1] = (int32_t)sum1, acc[2] = (int32_t)sum2, acc[3] = (int32_t)sum3;
+}
+
+ES_INLINE void es_tap_four(const int8_t *a, const int8_t *w, int32_t sums[4]) {
+    for (uint32_t i = 0; i < 4; i++) {
+        sums[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)(a[i] * w[i]));
+    }
+}
+
 ES_INLINE void es_three_widen_four(const int8_t *tap, uint32_t tap_bytes, uint32_t *to) {
     for (uint32_t i = 0; i < 4; i++) {
         es_three_widen(tap + i, tap_bytes, to + 6 * i);
     }
 }
 
-ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to,
-                             const uint32_t lane) {
+ES_INLINE void es_widen_four_any(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to, uint32_t lane) {
     for (; count != 0; count--) {
         to[0] = from[0];
         to[lane] = from[1];
@@ -274,6 +353,11 @@ ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t c
         from += step_bytes;
         to++;
     }
+}
+
+ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to,
+                             const uint32_t lane) {
+    es_widen_four_any(from, step_bytes, count, to, lane);
 }
 
 /* Adds one row of taps to two windows. Weights are loaded for them anew: there are not registers enough for nine. */

@@ -79,6 +79,9 @@ static es_depthwise_plan_t plan_of(const es_conv_params_t *params) {
 }
 
 uint32_t es_depthwise_conv_2d_dense_s8_get_buffer_size(const es_conv_params_t *params) {
+    if (es_depthwise_is_window(params)) {
+        return 0;
+    }
     const es_depthwise_plan_t plan = plan_of(params);
     const uint32_t filters_bytes = es_size_mul(es_size_mul(plan.lanes, plan.multiplier), es_size_mul(plan.filter, 4));
     return es_size_add(es_size_mul(plan.in_rows, es_size_mul(plan.pitch, 2)), filters_bytes);
@@ -170,14 +173,19 @@ static void clamp_all(int8_t *output, uint32_t count, const es_output_t *out) {
 
 void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
                                    const es_channel_t *channels, int8_t *output, void *scratch) {
+    if (es_depthwise_is_window(params)) {
+        es_depthwise_make_window(params, input, (const int8_t *)weights, channels, output);
+        return;
+    }
     const es_depthwise_plan_t plan = plan_of(params);
     const es_conv_params_t *const p = &plan.params;
     const es_output_t out = es_output(p->out_zero_point, p->act_min, p->act_max);
     const uint32_t count = plan.lanes * plan.multiplier;
     const uint32_t in_bytes = (uint32_t)(p->in_h * p->in_w * p->in_c);
     const uint32_t out_bytes = (uint32_t)(p->out_h * p->out_w * p->out_c);
-    uint32_t *const filters = scratch;
-    int16_t *const rows_at = (int16_t *)(void *)(filters + count * plan.filter);
+    int16_t *const rows_at = scratch;
+    /* Behind the rows: with a weight of zero, an odd filter reads one column more than the last row may have. */
+    uint32_t *const filters = (uint32_t *)(void *)(rows_at + plan.in_rows * plan.pitch);
     es_depthwise_fill(rows_at, ((uint32_t)p->in_zero_point & 0xffffU) * 0x10001U, plan.in_rows * plan.pitch / 2);
     const es_depthwise_block_t whole = es_depthwise_block(&plan, -p->pad_top, plan.in_rows, rows_at);
     es_three_fn_t *const make = plan.three ? es_three_find(2 * plan.pitch, (uint32_t)p->stride_w) : NULL;

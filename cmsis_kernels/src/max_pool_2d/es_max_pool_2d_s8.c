@@ -18,19 +18,17 @@ typedef struct {
     int32_t pixel_bytes, row_bytes;
 } taps_t;
 
-static const uint32_t signs = 0x80808080U; /* turned, the order of int8 is that of uint8 */
-
-/* Four channels at once, as unsigned bytes: what x exceeds the greatest by, added to it, is the greater of both. */
+/* Four channels at once. */
 static uint32_t greatest_of_four(const taps_t *taps) {
-    uint32_t greatest = 0;
+    uint32_t greatest = 0x80808080U;
     for (int32_t y = 0; y < taps->rows; y++) {
         const int8_t *a = taps->first + y * taps->row_bytes;
         for (int32_t left = taps->columns; left > 0; left--) {
-            greatest += es_uqsub8(es_read_u32(a) ^ signs, greatest);
+            greatest = es_max8(greatest, es_read_u32(a));
             a += taps->pixel_bytes;
         }
     }
-    return greatest ^ signs;
+    return greatest;
 }
 
 static int32_t greatest_of_one(const taps_t *taps) {

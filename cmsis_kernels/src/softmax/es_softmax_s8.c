@@ -8,6 +8,10 @@
  * reference shifts by more than its 31 bits and is itself undefined.
  */
 
+enum {
+    CACHED = 32 /* exponentials of a row that are kept from the sum to the output; further ones are made again */
+};
+
 /* Product of Q<a> and Q<b> to Q<a+b>. */
 static int32_t multiply(int32_t a, int32_t b) { return es_doubling_high_multiply(a, b); }
 
@@ -69,33 +73,44 @@ static int32_t one_over_one_plus(int32_t a) {
     return shift_left_saturated(x, 1);
 }
 
-/* exp of a difference to the maximum, in Q0. */
+/* exp of a difference to the maximum, in Q0; 0 for one that adds nothing. */
 static int32_t exp_of(int32_t difference, const es_softmax_params_t *params) {
+    if (difference < params->diff_min) {
+        return 0;
+    }
     const int32_t shifted = (int32_t)((uint32_t)difference << params->left_shift);
     return exp_q5(multiply(shifted, params->multiplier));
 }
 
+/* x / 2^shift rounded, shift 4..35. */
+static int64_t shifted_right(int32_t x, uint32_t shift) {
+    if (x >= 0 && shift <= 31) { /* always, in any model: no sum of 64 bits is needed */
+        return (int64_t)(((uint32_t)x + (1U << (shift - 1))) >> shift);
+    }
+    return es_rounding_shift_right(x, shift);
+}
+
 static void softmax_row(const es_softmax_params_t *params, const int8_t *input, int8_t *output) {
+    int32_t exps[CACHED];
     int32_t max = -128;
     for (uint32_t i = 0; i < params->depth; i++) {
         max = input[i] > max ? input[i] : max;
     }
     uint32_t sum = 0; /* Q12; a row's maximum alone adds 2^19 */
     for (uint32_t i = 0; i < params->depth; i++) {
-        if (input[i] - max >= params->diff_min) {
-            sum += (uint32_t)es_rounding_shift_right(exp_of(input[i] - max, params), 12);
+        const int32_t e = exp_of(input[i] - max, params);
+        if (i < CACHED) {
+            exps[i] = e;
         }
+        sum += (uint32_t)shifted_right(e, 12);
     }
     /* sum = (1 + a) * 2^(31 - zeros), a in [0, 1); | 1 matters only for a sum that has wrapped to 0 */
     const uint32_t zeros = es_clz(sum | 1U);
     const int32_t scale = one_over_one_plus((int32_t)((sum << zeros) - 0x80000000U));
     const uint32_t shift = 12 - zeros + 31 - 8; /* 4..35: zeros is 0..31 */
     for (uint32_t i = 0; i < params->depth; i++) {
-        const int32_t difference = input[i] - max;
-        int64_t y = -128;
-        if (difference >= params->diff_min) {
-            y += es_rounding_shift_right(multiply(scale, exp_of(difference, params)), shift);
-        }
+        const int32_t e = i < CACHED ? exps[i] : exp_of(input[i] - max, params);
+        const int64_t y = shifted_right(multiply(scale, e), shift) - 128;
         output[i] = (int8_t)(y > 127 ? 127 : y < -128 ? -128 : y);
     }
 }

@@ -7,23 +7,30 @@ typedef struct {
     const es_channel_t *channel;
 } one_t;
 
-/* Adds the products of `count` (1 or 4) outputs side by side. */
-ES_INLINE void accumulate(const es_depthwise_plan_t *plan, const uint32_t *filter, const int16_t *begin,
-                          uint32_t stride, uint32_t count, int32_t acc[4]) {
+/* Adds the products of one output. */
+static int32_t accumulate_one(const es_depthwise_plan_t *plan, const uint32_t *filter, const int16_t *begin,
+                              int32_t acc) {
     const uint32_t pitch = plan->pitch;
     for (uint32_t rows = plan->height; rows != 0; rows--) {
         const int16_t *a = begin;
         for (uint32_t pairs = plan->pairs; pairs != 0; pairs--) {
             uint32_t w;
             es_load_step(filter, 4, w);
-            acc[0] = es_smlad(w, es_read_u32(a), acc[0]);
-            if (count == 4) {
-                acc[1] = es_smlad(w, es_read_u32(a + stride), acc[1]);
-                acc[2] = es_smlad(w, es_read_u32(a + 2 * stride), acc[2]);
-                acc[3] = es_smlad(w, es_read_u32(a + 3 * stride), acc[3]);
-            }
+            acc = es_smlad(w, es_read_u32(a), acc);
             a += 2;
         }
+        begin += pitch;
+    }
+    return acc;
+}
+
+/* Adds the products of four outputs side by side. */
+ES_INLINE void accumulate(const es_depthwise_plan_t *plan, const uint32_t *filter, const int16_t *begin,
+                          uint32_t stride, int32_t acc[4]) {
+    const uint32_t pitch = plan->pitch;
+    const uint32_t pairs = plan->pairs;
+    for (uint32_t rows = plan->height; rows != 0; rows--) {
+        es_row_four(begin, &filter, pairs, stride, acc);
         begin += pitch;
     }
 }
@@ -35,16 +42,15 @@ ES_INLINE void make_row(const es_depthwise_strip_t *strip, const one_t *one, con
     uint32_t left = (uint32_t)strip->plan->params.out_w;
     for (; left >= 4; left -= 4) {
         int32_t acc[4] = {channel->bias, channel->bias, channel->bias, channel->bias};
-        accumulate(strip->plan, one->filter, a, stride, 4, acc);
+        accumulate(strip->plan, one->filter, a, stride, acc);
         es_requantize_two(acc[0], acc[1], channel, strip->out, output, out_c);
         es_requantize_two(acc[2], acc[3], channel, strip->out, output + 2 * out_c, out_c);
         output += 4 * out_c;
         a += 4 * stride;
     }
     for (; left != 0; left--) {
-        int32_t acc[4] = {channel->bias, 0, 0, 0};
-        accumulate(strip->plan, one->filter, a, stride, 1, acc);
-        *output = es_requantize(acc[0], channel, strip->out);
+        const int32_t acc = accumulate_one(strip->plan, one->filter, a, channel->bias);
+        *output = es_requantize(acc, channel, strip->out);
         output += out_c;
         a += stride;
     }
@@ -86,17 +92,19 @@ static void make_threes(const es_depthwise_strip_t *strip, int8_t *output) {
     const uint32_t lane = plan->lane, words = plan->filter, multiplier = plan->multiplier;
     const uint32_t *filter = strip->filters;
     const es_channel_t *channel = strip->channels;
+    es_three_fn_t *const make = strip->make;
     es_three_t three = strip->three;
     three.end = three.middle + strip->rows * (uint32_t)plan->params.stride_h * plan->pitch;
-    for (uint32_t left = plan->lanes; left != 0; left--) {
-        for (uint32_t i = multiplier; i != 0; i--) {
-            strip->make(&three, filter, channel, output);
-            filter += words;
-            channel++;
-            output++;
+    uint32_t same = multiplier; /* output channels left that read the same input */
+    for (const int8_t *const end = output + plan->lanes * multiplier; output != end; output++) {
+        make(&three, filter, channel, output);
+        filter += words;
+        channel++;
+        if (--same == 0) {
+            same = multiplier;
+            three.middle += lane;
+            three.end += lane;
         }
-        three.middle += lane;
-        three.end += lane;
     }
 }
 

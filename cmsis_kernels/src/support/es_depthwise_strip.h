@@ -71,4 +71,13 @@ void es_depthwise_widen_block(const es_depthwise_plan_t *plan, const es_depthwis
 /* Makes a strip of all output channels of `lanes` input channels; `output` points at its first value. */
 void es_depthwise_make_strip(const es_depthwise_strip_t *strip, int8_t *output);
 
+/* True where the only output position of each channel sees nothing but the image, as in a streaming model: then nothing
+ * is worth preparing.
+ */
+bool es_depthwise_is_window(const es_conv_params_t *params);
+
+/* Makes it, four channels at a time, without scratch. */
+void es_depthwise_make_window(const es_conv_params_t *params, const int8_t *input, const int8_t *weights,
+                              const es_channel_t *channels, int8_t *output);
+
 #endif

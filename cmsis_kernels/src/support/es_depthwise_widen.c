@@ -17,14 +17,20 @@ void es_depthwise_widen_filters(const es_depthwise_plan_t *plan, const int8_t *w
     const es_conv_params_t *const p = &plan->params;
     const uint32_t tap_bytes = ((uint32_t)p->out_c + 3) & ~3U;
     const uint32_t filter = plan->filter * 2;
+    const uint32_t taps = (uint32_t)p->kernel_w;
+    const uint32_t step = (uint32_t)p->dilation_w;
     weights += first;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
-        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
-            for (uint32_t i = 0; i < count; i++) {
-                to[i * filter + (uint32_t)(kx * p->dilation_w)] = weights[i];
-            }
-            weights += tap_bytes;
+        uint32_t i = 0;
+        for (; i + 4 <= count && step == 1; i += 4) {
+            es_widen_four_any(weights + i, tap_bytes, taps, to + i * filter, filter);
         }
+        for (; i < count; i++) {
+            for (uint32_t kx = 0; kx < taps; kx++) {
+                to[i * filter + kx * step] = weights[i + kx * tap_bytes];
+            }
+        }
+        weights += taps * tap_bytes;
         to += 2 * plan->pairs * (uint32_t)p->dilation_h;
     }
 }
@@ -92,18 +98,20 @@ static void widen_plane(const es_depthwise_plan_t *plan, const es_depthwise_bloc
     }
 }
 
-static void widen_any(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *image) {
+static void widen_any(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
     const uint32_t pixel_bytes = (uint32_t)plan->params.in_c;
     const uint32_t row_bytes = (uint32_t)plan->params.in_w * pixel_bytes;
-    for (uint32_t y = 0; y < block->rows; y++) {
-        for (uint32_t lane = 0; lane < plan->lanes; lane++) {
-            const int8_t *from = image + y * row_bytes + lane;
-            int16_t *to = block->to + y * plan->pitch + lane * plan->lane;
-            for (uint32_t left = block->columns; left != 0; left--) {
-                *to++ = *from;
-                from += pixel_bytes;
+    int16_t *to = block->to;
+    for (uint32_t rows = block->rows; rows != 0; rows--) {
+        if (plan->lanes == 4) {
+            es_widen_four_any(from, pixel_bytes, block->columns, to, plan->lane);
+        } else {
+            for (uint32_t x = 0; x < block->columns; x++) {
+                to[x] = from[x * pixel_bytes];
             }
         }
+        from += row_bytes;
+        to += plan->pitch;
     }
 }
 

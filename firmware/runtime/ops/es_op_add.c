@@ -45,7 +45,8 @@ static uint32_t scratch_bytes(const es_kernel_t *kernel, const void *params) {
 static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
                 es_node_run_t *state) {
     (void)state;
-    typedef void add_fn_t(const es_add_params_t *params, const int8_t *input1, const int8_t *input2, int8_t *output);
+    typedef void add_fn_t(const es_add_params_t *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+                          void *scratch);
     typedef void broadcast_fn_t(const es_add_params_t *params, const es_broadcast_t *loops, const int8_t *input1,
                                 const int8_t *input2, int8_t *output);
     const int8_t *a = (const int8_t *)es_tensor_read(model, es_node_input(model, node, 0), arena);
@@ -56,7 +57,7 @@ static void run(const es_model_t *model, const es_node_t *node, const es_kernel_
         ((broadcast_fn_t *)kernel->run)(params_of(model, node), &loops, a, b, output);
         return;
     }
-    ((add_fn_t *)kernel->run)(params_of(model, node), a, b, output);
+    ((add_fn_t *)kernel->run)(params_of(model, node), a, b, output, arena + node->scratch_off);
 }
 
 const es_op_t es_op_add = {
