@@ -6,6 +6,7 @@
 #define ES_SPARSE_H
 
 #include "es_lists.h"
+#include "es_requant.h"
 
 /* Where the next row is read; what the three stand for is the encoding's own matter. */
 typedef struct {
@@ -29,14 +30,23 @@ typedef struct {
     int32_t sum; /* of the weights */
 } es_sparse_list_t;
 
+/* Weights, and what makes outputs of their sums. */
 typedef struct {
-    /* Puts the cursor before row 0 of checked weights. */
-    void (*open)(es_sparse_cursor_t *cursor, const uint8_t *weights, uint32_t rows, uint32_t columns);
+    const uint8_t *weights; /* checked, at a multiple of 4 */
+    const es_channel_t *channels;
+    uint32_t rows;
+    uint32_t columns;
+    es_output_t out;
+} es_sparse_rows_t;
+
+typedef struct {
+    /* Puts the cursor before row 0. */
+    void (*open)(es_sparse_cursor_t *cursor, const es_sparse_rows_t *rows);
     /* Writes a row's entries, up to `columns` of them, and goes on to the next row. */
     es_sparse_list_t (*list)(es_sparse_cursor_t *cursor, uint32_t columns, const es_sparse_operands_t *operands,
                              uint32_t *list);
-    /* acc + a row times a column of int8; goes on to the next row. */
-    int32_t (*dot)(es_sparse_cursor_t *cursor, uint32_t columns, const int8_t *column, int32_t acc);
+    /* A column of int8 to an output of each row. */
+    void (*one)(const es_sparse_rows_t *rows, const int8_t *column, int8_t *output);
 } es_sparse_t;
 
 extern const es_sparse_t es_sparse_bitmap;
@@ -46,6 +56,23 @@ extern const es_sparse_t es_sparse_delta8;
 /* Wraps, as the reference's sums do. */
 ES_INLINE int32_t es_sparse_add(int32_t acc, int32_t weight, int32_t value) {
     return (int32_t)((uint32_t)acc + (uint32_t)(weight * value));
+}
+
+typedef void es_sparse_open_t(es_sparse_cursor_t *cursor, const es_sparse_rows_t *rows);
+/* acc + a row times a column of int8; goes on to the next row. */
+typedef int32_t es_sparse_dot_t(es_sparse_cursor_t *cursor, uint32_t columns, const int8_t *column, int32_t acc);
+
+/* An encoding's `one`, from its own `open` and a function for a row. */
+ES_INLINE void es_sparse_one(const es_sparse_rows_t *rows, const int8_t *column, int8_t *output, es_sparse_open_t *open,
+                             es_sparse_dot_t *dot) {
+    const es_channel_t *channel = rows->channels;
+    es_sparse_cursor_t cursor;
+    open(&cursor, rows);
+    for (uint32_t left = rows->rows; left != 0; left--) {
+        const int32_t acc = dot(&cursor, rows->columns, column, channel->bias);
+        *output++ = es_requantize(acc, channel, &rows->out);
+        channel++;
+    }
 }
 
 /* Entries in the making. */

@@ -136,7 +136,8 @@ uint32_t es_sparse_conv_bytes(const es_conv_params_t *params) {
     return es_size_add(es_size_add(operands_bytes, pads_bytes), columns_bytes);
 }
 
-es_conv_params_t es_sparse_conv_of_vectors(const es_fc_params_t *params) {
+/* The convolution of 1x1 filters that a FULLY_CONNECTED is. */
+static es_conv_params_t conv_of_vectors(const es_fc_params_t *params) {
     const es_conv_params_t conv = {
         .batches = 1,
         .in_h = 1,
@@ -159,14 +160,17 @@ es_conv_params_t es_sparse_conv_of_vectors(const es_fc_params_t *params) {
     return conv;
 }
 
+uint32_t es_sparse_vectors_bytes(const es_fc_params_t *params) {
+    const es_conv_params_t conv = conv_of_vectors(params);
+    return es_sparse_conv_bytes(&conv);
+}
+
 /* What the parts of a run share. */
 typedef struct {
     layout_t layout;
     const es_conv_params_t *params;
     const es_sparse_t *sparse;
-    const uint8_t *weights;
-    const es_channel_t *channels;
-    es_output_t out;
+    es_sparse_rows_t weights;
     uint32_t *packed;
     uint32_t *list;
     uint32_t *jumps;
@@ -426,14 +430,14 @@ static void make_band(const run_t *run, const band_t *band) {
     const es_sparse_operands_t operands = {layout->channels, es_lists_entry((int32_t)layout->plane_words * 4, 0),
                                            run->jumps};
     es_sparse_cursor_t cursor;
-    const uint32_t rows = (uint32_t)run->params->out_c;
-    run->sparse->open(&cursor, run->weights, rows, layout->columns);
+    const uint32_t rows = run->weights.rows;
+    run->sparse->open(&cursor, &run->weights);
     row_t row = {.lists = {.distance = band->distance, .pitch = rows}};
     for (uint32_t i = 0; i < rows; i++) {
         const es_sparse_list_t entries = run->sparse->list(&cursor, layout->columns, &operands, run->list);
         close_lists(&row, run->list, &entries);
-        set_channel(&row, &run->channels[i], &run->out, entries.sum);
-        make_tiles(&row, &run->out, band, band->output + i);
+        set_channel(&row, &run->weights.channels[i], &run->weights.out, entries.sum);
+        make_tiles(&row, &run->weights.out, band, band->output + i);
     }
 }
 
@@ -530,18 +534,10 @@ static void run_positions(const run_t *run, const int8_t *input, int8_t *output,
 }
 
 static void run_single(const run_t *run, const int8_t *input, int8_t *output, uint32_t total) {
-    const uint32_t rows = (uint32_t)run->params->out_c;
     es_fill(run->pad, run->params->in_zero_point, run->layout.pad_bytes);
     for (uint32_t position = 0; position < total; position++) {
-        const int8_t *const values = values_at(run, input, position, run->column);
-        const es_channel_t *channel = run->channels;
-        es_sparse_cursor_t cursor;
-        run->sparse->open(&cursor, run->weights, rows, run->layout.columns);
-        for (uint32_t row = 0; row < rows; row++) {
-            const int32_t acc = run->sparse->dot(&cursor, run->layout.columns, values, channel->bias);
-            *output++ = es_requantize(acc, channel, &run->out);
-            channel++;
-        }
+        run->sparse->one(&run->weights, values_at(run, input, position, run->column), output);
+        output += run->weights.rows;
     }
 }
 
@@ -551,10 +547,10 @@ void es_sparse_conv(const es_sparse_t *sparse, const es_conv_params_t *params, c
         .layout = layout_of(params),
         .params = params,
         .sparse = sparse,
-        .weights = weights,
-        .channels = channels,
-        .out = es_output(params->out_zero_point, params->act_min, params->act_max),
+        .weights = {weights, channels, (uint32_t)params->out_c, 0,
+                    es_output(params->out_zero_point, params->act_min, params->act_max)},
     };
+    run.weights.columns = run.layout.columns;
     const uint32_t total = (uint32_t)(params->batches * params->out_h * params->out_w);
     run.packed = scratch;
     run.list = run.packed + run.layout.packed_bytes / 4;
@@ -567,5 +563,21 @@ void es_sparse_conv(const es_sparse_t *sparse, const es_conv_params_t *params, c
         run_single(&run, input, output, total);
     } else {
         run_positions(&run, input, output, total);
+    }
+}
+
+void es_sparse_vectors(const es_sparse_t *sparse, const es_fc_params_t *params, const int8_t *input,
+                       const uint8_t *weights, const es_channel_t *channels, int8_t *output, void *scratch) {
+    if (params->batches >= LEAST_POSITIONS) {
+        const es_conv_params_t conv = conv_of_vectors(params);
+        es_sparse_conv(sparse, &conv, input, weights, channels, output, scratch);
+        return;
+    }
+    const es_sparse_rows_t rows = {weights, channels, (uint32_t)params->out_c, (uint32_t)params->in_c,
+                                   es_output(params->out_zero_point, params->act_min, params->act_max)};
+    for (int32_t batch = 0; batch < params->batches; batch++) {
+        sparse->one(&rows, input, output);
+        input += params->in_c;
+        output += params->out_c;
     }
 }
