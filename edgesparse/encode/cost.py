@@ -13,13 +13,14 @@ def conv_dense(*, positions: int, columns: int, rows: int) -> int:
 
 
 def conv_sparse(
-    *, positions: int, columns: int, rows: int, channels: int, band: int, non_zeros: int
+    *, packed: int, bands: int, tiles: int, columns: int, channels: int, rows: int, non_zeros: int
 ) -> int:
-    """Packing of each band, lists of its rows, then each non-zero weight for eight positions."""
-    bands = -(-positions // band)
-    packing = positions * (3 * channels if columns != channels else 2.6 * columns)
-    lists = bands * (60 * rows + 11 * non_zeros)
-    return round(packing + lists + positions * (14 * rows + 1.1 * non_zeros))
+    """Values packed, lists of each band, then tiles of eight positions with each filter.
+
+    `channels`: columns of a tap; `tiles`: of all bands.
+    """
+    lists = bands * (130 * rows + 12 * non_zeros + 7 * rows * (columns // channels))
+    return round(3 * packed + lists + tiles * (95 * rows + 8.8 * non_zeros))
 
 
 def depthwise(*, positions: int, taps: int, channels: int) -> int:
@@ -32,9 +33,15 @@ def fully_connected_dense(*, batches: int, columns: int, rows: int) -> int:
     return round(batches * (rows * (44 + 1.4 * columns) + 1.9 * columns))
 
 
-def fully_connected_sparse(*, batches: int, rows: int, non_zeros: int) -> int:
-    """Non-zero weights only."""
-    return round(batches * (53 * rows + 4.1 * non_zeros))
+def fully_connected_sparse(
+    *, encoding: str, batches: int, columns: int, rows: int, non_zeros: int
+) -> int:
+    """Non-zero weights only; from four vectors on a tile of eight at a time."""
+    if batches >= 4:
+        return round(-(-batches // 8) * (150 * rows + 16 * non_zeros))
+    each = {"bitmap": 8.2, "run4": 12.0, "delta8": 4.1}[encoding]
+    words = 0.19 * columns * rows if encoding == "bitmap" else 0
+    return round(300 + batches * (38 * rows + words + each * non_zeros))
 
 
 def add(elements: int) -> int:

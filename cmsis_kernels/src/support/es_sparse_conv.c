@@ -384,25 +384,24 @@ static void make_tiles(const row_t *row, const es_output_t *out, const band_t *b
     }
 }
 
-/* Whether the lower sums of a row stay inside 24 bits, -2^23..2^23-1: its positive weights, and its negative ones, add up
- * to 32896 at most, as 255 * 32896 = 8388480.
+/* Whether the lower sums of a list of more than 256 entries stay inside 24 bits, -2^23..2^23-1: its positive weights, and
+ * its negative ones, add up to 32896 at most, as 255 * 32896 = 8388480.
  */
-static bool is_one_list(const uint32_t *list, const es_sparse_list_t *entries) {
-    if (entries->end - list <= ES_LISTS_ENTRIES) {
-        return true;
+static bool is_in_bounds(const uint32_t *list, uint32_t pairs, int32_t sum) {
+    const int8_t *weight = (const int8_t *)list; /* the lowest byte of an entry */
+    int32_t above = 0;                           /* at most 2^24 weights, so it fits */
+    for (; pairs != 0; pairs--) {
+        above += weight[0] > 0 ? weight[0] : 0;
+        above += weight[4] > 0 ? weight[4] : 0;
+        weight += 8;
     }
-    int32_t above = 0; /* at most 2^24 weights, so it fits */
-    for (; list != entries->end; list++) {
-        const int32_t weight = (int32_t)(*list << 24) >> 24;
-        above += weight > 0 ? weight : 0;
-    }
-    return above <= 32896 && above - entries->sum <= 32896;
+    return above <= 32896 && above - sum <= 32896;
 }
 
 /* Makes a row's entries one list, or lists of 256 entries and a last one. */
 static void close_lists(row_t *row, uint32_t *list, const es_sparse_list_t *entries) {
-    const bool is_one = is_one_list(list, entries);
     const uint32_t pairs = es_lists_close(list, entries->end);
+    const bool is_one = pairs <= ES_LISTS_ENTRIES / 2 || is_in_bounds(list, pairs, entries->sum);
     row->lists.list = list;
     row->lists.pairs = pairs;
     row->pairs_a_list = is_one ? pairs : ES_LISTS_ENTRIES / 2;

@@ -81,22 +81,42 @@ def _conv_params(
 _SPARSE = {"bitmap": bitmap.encode, "run4": run4.encode, "delta8": delta8.encode}
 
 
-def _sparse(
-    operator: str, params: dict[str, int], price: int, rows: NDArray[np.int8], channels: bytes
-) -> list[Candidate]:
-    """A candidate a sparse encoding; none where a row is too long for the encoding's table.
+def _sparse(rows: NDArray[np.int8]) -> dict[str, bytes]:
+    """Weights in each sparse encoding, the shortest first.
 
-    They cost nearly the same to run, so that the shortest one is one instruction cheaper.
+    One that cannot hold so long a row is left out.
     """
     encoded = {}
     for name, encode in _SPARSE.items():
         with suppress(ValueError):
             encoded[name] = encode(rows)
-    order = sorted(encoded, key=lambda name: len(encoded[name]))
-    return [
-        Candidate(f"{operator}_{name}_s8", params, price + order.index(name), data, channels)
-        for name, data in encoded.items()
-    ]
+    return dict(sorted(encoded.items(), key=lambda item: len(item[1])))
+
+
+def _conv_sparse_cost(geometry: WindowGeometry, rows: NDArray[np.int8]) -> int:
+    """As es_sparse_conv.c divides the work: whole output rows, or runs of positions."""
+    g = geometry
+    images = g.batches * g.out_h
+    values = g.batches * g.in_h * g.in_w * g.in_c
+    taps = g.kernel_h * g.kernel_w
+    if taps * g.stride_h * g.stride_w > 1 and g.out_w >= 7:
+        packed = values * min(g.kernel_h, g.stride_h) // g.stride_h
+        packed = packed * min(g.kernel_w, g.stride_w) // g.stride_w
+        bands = g.batches * -(-g.out_h // max(BAND // g.out_w, 1))
+        tiles = images * -(-g.out_w // 8)
+    else:
+        packed = images * g.out_w * rows.shape[1]
+        bands = -(-images * g.out_w // BAND)
+        tiles = -(-images * g.out_w // 8)
+    return cost.conv_sparse(
+        packed=packed,
+        bands=bands,
+        tiles=tiles,
+        columns=rows.shape[1],
+        channels=g.in_c,
+        rows=len(rows),
+        non_zeros=int(np.count_nonzero(rows)),
+    )
 
 
 def conv_2d(model: Model, node: Node) -> list[Candidate]:
@@ -109,14 +129,15 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
     channels = _conv_channels(model, node, rows)
     positions = geometry.batches * geometry.out_h * geometry.out_w
     size = {"positions": positions, "columns": rows.shape[1], "rows": rows.shape[0]}
-    sparse_cost = cost.conv_sparse(
-        **size, channels=geometry.in_c, band=BAND, non_zeros=int(np.count_nonzero(rows))
-    )
+    sparse_cost = _conv_sparse_cost(geometry, rows)
     return [
         Candidate(
             "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
         ),
-        *_sparse("conv_2d", params, sparse_cost, rows, channels),
+        *(
+            Candidate(f"conv_2d_{name}_s8", params, sparse_cost, data, channels)
+            for name, data in _sparse(rows).items()
+        ),
     ]
 
 
@@ -165,10 +186,19 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
         "act_max": act_max,
         "list_zeros": NEVER,
     }
-    size = {"batches": geometry.batches, "rows": len(rows)}
-    dense_cost = cost.fully_connected_dense(**size, columns=geometry.columns)
-    sparse_cost = cost.fully_connected_sparse(**size, non_zeros=int(np.count_nonzero(rows)))
+    size = {"batches": geometry.batches, "columns": geometry.columns, "rows": len(rows)}
+    dense_cost = cost.fully_connected_dense(**size)
+    non_zeros = int(np.count_nonzero(rows))
     return [
         Candidate("fully_connected_dense_s8", params, dense_cost, dense.encode(rows), channels),
-        *_sparse("fully_connected", params, sparse_cost, rows, channels),
+        *(
+            Candidate(
+                f"fully_connected_{name}_s8",
+                params,
+                cost.fully_connected_sparse(encoding=name, **size, non_zeros=non_zeros),
+                data,
+                channels,
+            )
+            for name, data in _sparse(rows).items()
+        ),
     ]
