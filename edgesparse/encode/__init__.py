@@ -1,7 +1,7 @@
 """Model -> encoded nodes: which kernel runs each node, with which constant data.
 
-One file a weight encoding (dense.py, bitmap.py, run4.py, delta8.py); lower/ has one function an operator; fold.py finds
-the PADs that go into the convolution behind them.
+One file a weight encoding (dense.py, bitmap.py, run4.py, delta8.py); lower/ has one function an
+operator; fold.py finds the PADs that go into the convolution behind them.
 """
 
 from __future__ import annotations
