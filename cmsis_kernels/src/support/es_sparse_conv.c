@@ -14,7 +14,7 @@ enum {
 enum {
     TILE_POSITIONS = 2 * ES_LISTS_WORDS,
     LEAST_POSITIONS = ES_LISTS_WORDS, /* of a tile, all there: some twice */
-    LEAST_WIDTH = TILE_POSITIONS - 1, /* of rows that are made as ROWS */
+    LEAST_WIDTH = 6,                  /* of rows that are made as ROWS: six of a tile's eight positions */
     VECTORS_BAND = 2 * TILE_POSITIONS /* of a FULLY_CONNECTED */
 };
 
@@ -384,24 +384,23 @@ static void make_tiles(const row_t *row, const es_output_t *out, const band_t *b
     }
 }
 
-/* Whether the lower sums of a list of more than 256 entries stay inside 24 bits, -2^23..2^23-1: its positive weights, and
- * its negative ones, add up to 32896 at most, as 255 * 32896 = 8388480.
+/* Whether the lower sums of a list stay inside 24 bits, -2^23..2^23-1, as they do where its weights add up to 32896 at most
+ * in size: 255 * 32896 = 8388480. Weights count as 128 until they are looked at, so that few are.
  */
-static bool is_in_bounds(const uint32_t *list, uint32_t pairs, int32_t sum) {
-    const int8_t *weight = (const int8_t *)list; /* the lowest byte of an entry */
-    int32_t above = 0;                           /* at most 2^24 weights, so it fits */
-    for (; pairs != 0; pairs--) {
-        above += weight[0] > 0 ? weight[0] : 0;
-        above += weight[4] > 0 ? weight[4] : 0;
-        weight += 8;
+static bool is_in_bounds(const uint32_t *list, uint32_t entries) {
+    const int8_t *weight = (const int8_t *)list;     /* the lowest byte of an entry */
+    int32_t beyond = (int32_t)entries * 128 - 32896; /* fewer than 2^18 entries, as the packed words are no fewer */
+    for (; beyond > 0 && entries != 0; entries--) {
+        beyond -= 128 - (*weight < 0 ? -*weight : *weight);
+        weight += 4;
     }
-    return above <= 32896 && above - sum <= 32896;
+    return beyond <= 0;
 }
 
 /* Makes a row's entries one list, or lists of 256 entries and a last one. */
 static void close_lists(row_t *row, uint32_t *list, const es_sparse_list_t *entries) {
     const uint32_t pairs = es_lists_close(list, entries->end);
-    const bool is_one = pairs <= ES_LISTS_ENTRIES / 2 || is_in_bounds(list, pairs, entries->sum);
+    const bool is_one = is_in_bounds(list, 2 * pairs);
     row->lists.list = list;
     row->lists.pairs = pairs;
     row->pairs_a_list = is_one ? pairs : ES_LISTS_ENTRIES / 2;

@@ -99,7 +99,7 @@ def _conv_sparse_cost(geometry: WindowGeometry, rows: NDArray[np.int8]) -> int:
     images = g.batches * g.out_h
     values = g.batches * g.in_h * g.in_w * g.in_c
     taps = g.kernel_h * g.kernel_w
-    if taps * g.stride_h * g.stride_w > 1 and g.out_w >= 7:
+    if taps * g.stride_h * g.stride_w > 1 and g.out_w >= 6:
         packed = values * min(g.kernel_h, g.stride_h) // g.stride_h
         packed = packed * min(g.kernel_w, g.stride_w) // g.stride_w
         bands = g.batches * -(-g.out_h // max(BAND // g.out_w, 1))
