@@ -49,6 +49,9 @@ ES_INLINE uint32_t es_read_u16(const void *address) {
 /* Leading zero bits; 32 for 0. */
 ES_INLINE uint32_t es_clz(uint32_t x) { return x == 0 ? 32 : (uint32_t)__builtin_clz(x); }
 
+/* Trailing zero bits, of other words than 0. */
+ES_INLINE uint32_t es_ctz(uint32_t x) { return (uint32_t)__builtin_ctz(x); }
+
 /* Below, in both forms. a and b are operands, all names but these are the instruction's:
  *
  *   es_sxtb16(a), es_sxtb16_ror8(a)   bytes 0 and 2, or 1 and 3, to two lanes
@@ -60,6 +63,8 @@ ES_INLINE uint32_t es_clz(uint32_t x) { return x == 0 ? 32 : (uint32_t)__builtin
  *   es_load_pair(p, step, x, y)       two words, likewise
  *   es_store_pair(p, step, x, y)      two words from x and y, likewise
  *   es_load_scaled8(base, index)      word at base + 8 * index, base a multiple of 4
+ *   es_insert11(x, bits)              x with bits 0..10 of `bits` in the place of its own
+ *   es_shift_out(x, n)                x << n, n up to 32
  *   es_lower24(acc), es_upper24(acc)  acc = upper * 2^24 + lower taken apart, lower in -2^23..2^23-1; upper wraps
  *   es_max8(a, b)                     the greater of two int8 in each byte
  *   es_count_word(word, key, sum)     sum plus 1 in each byte that word and key have in common
@@ -68,6 +73,27 @@ ES_INLINE uint32_t es_clz(uint32_t x) { return x == 0 ? 32 : (uint32_t)__builtin
  */
 
 ES_INLINE int32_t es_lower24(int64_t acc) { return (int32_t)((uint32_t)(uint64_t)acc << 8) >> 8; }
+
+#if defined(__thumb2__)
+
+ES_INLINE uint32_t es_insert11(uint32_t x, int32_t bits) {
+    __asm__("bfi %0, %1, #0, #11" : "+r"(x) : "r"(bits));
+    return x;
+}
+
+ES_INLINE uint32_t es_shift_out(uint32_t x, uint32_t n) {
+    uint32_t result;
+    __asm__("lsl %0, %1, %2" : "=r"(result) : "r"(x), "r"(n));
+    return result;
+}
+
+#else
+
+ES_INLINE uint32_t es_insert11(uint32_t x, int32_t bits) { return (x & ~0x7ffU) | ((uint32_t)bits & 0x7ffU); }
+
+ES_INLINE uint32_t es_shift_out(uint32_t x, uint32_t n) { return n < 32 ? x << n : 0; }
+
+#endif
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
 

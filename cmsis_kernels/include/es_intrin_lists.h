@@ -27,14 +27,20 @@
     "ldrd r1, r3, [r0], #8\n" \
     "add r2, r2, r1, asr #12\n" ES_LISTS_PRODUCTS("r1") test "add r2, r2, r3, asr #12\n" ES_LISTS_PRODUCTS("r3")
 
-/* Adds up the list at r0, entered where as many pairs are left of the loop's four as it has beyond a multiple of four. */
-#define ES_LISTS_LOOP                                                                                \
-    "and r1, r1, #3\n"                                                                               \
-    "tbb [pc, r1]\n"                                                                                 \
-    "0:\n"                                                                                           \
-    ".byte (4f - 0b) / 2, (1f - 0b) / 2, (2f - 0b) / 2, (3f - 0b) / 2\n"                             \
-    "4:\n" ES_LISTS_PAIR("") "3:\n" ES_LISTS_PAIR("") "2:\n" ES_LISTS_PAIR("") "1:\n" ES_LISTS_PAIR( \
-        "tst r3, #0x800\n") "beq 4b\n"
+/* Adds up the list at r0, entered where as many pairs are left of the loop's eight as it has beyond a multiple of 8. */
+#define ES_LISTS_LOOP                                                                                                  \
+    "and r1, r1, #7\n"                                                                                                 \
+    "tbb [pc, r1]\n"                                                                                                   \
+    "0:\n"                                                                                                             \
+    ".byte (8f - 0b) / 2, (1f - 0b) / 2, (2f - 0b) / 2, (3f - 0b) / 2\n"                                               \
+    ".byte (4f - 0b) / 2, (5f - 0b) / 2, (6f - 0b) / 2, (7f - 0b) / 2\n"                                               \
+    "8:\n" ES_LISTS_PAIR("") "7:\n" ES_LISTS_PAIR("") "6:\n" ES_LISTS_PAIR("") "5:\n" ES_LISTS_PAIR(                   \
+        "") "4:\n" ES_LISTS_PAIR("") "3:\n" ES_LISTS_PAIR("") "2:\n" ES_LISTS_PAIR("") "1:\n" ES_LISTS_PAIR("tst r3, " \
+                                                                                                            "#0x800"   \
+                                                                                                            "\n") "be" \
+                                                                                                                  "q " \
+                                                                                                                  "8b" \
+                                                                                                                  "\n"
 
 /* A pair whose second half may be entered by itself, with its entry in r3. */
 #define ES_LISTS_HALVES(second) \
@@ -199,7 +205,7 @@ __attribute__((naked)) void es_lists_outputs(__attribute__((unused)) const es_li
                                              __attribute__((unused)) int8_t *output,
                                              __attribute__((unused)) uint32_t tiles) {
     __asm__("push {r0-r11, lr}\n"
-            "5:\n"
+            "9:\n"
             "ldrd r12, r2, [sp]\n"
             "ldm r12, {r0, r1, r4-r11}\n" ES_LISTS_LOOP "ldrd r12, r2, [sp]\n"
             "add r2, r2, #16\n"
@@ -213,7 +219,7 @@ __attribute__((naked)) void es_lists_outputs(__attribute__((unused)) const es_li
                                                    "str lr, [sp, #8]\n"
                                                    "subs r0, r0, #1\n"
                                                    "str r0, [sp, #12]\n"
-                                                   "bne 5b\n"
+                                                   "bne 9b\n"
                                                    "add sp, sp, #16\n"
                                                    "pop {r4-r11, pc}\n");
 }

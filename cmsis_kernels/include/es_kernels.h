@@ -57,7 +57,7 @@ uint32_t es_conv_2d_dense_s8_get_buffer_size(const es_conv_params_t *params);
 /* CONV_2D with sparse weights: each non-zero weight held for eight positions, two a multiplication.
  *
  * Math: above. Multiplications: every stored weight at every position, fillers of delta8 left out. Positions of an output
- *   row are made in tiles of eight, the last one over the one before; rows narrower than seven, and 1x1 filters, are taken
+ *   row are made in tiles of eight, the last one over the one before; rows narrower than six, and 1x1 filters, are taken
  *   as one row of all positions; fewer than four positions are made one by one.
  * Shapes: input [batches, in_h, in_w, in_c], output [batches, out_h, out_w, out_c].
  * Layout: weights in encoding bitmap, run4 or delta8, rows = out_c, columns = kernel_h * kernel_w * in_c as in OHWI.

@@ -266,6 +266,25 @@ STATE_EDITS: Mapping[str, Any] = {
 }
 
 
+# The first convolution's weights come first: 4 rows of 18 columns, a word of bits each.
+BITMAP_EDITS: Mapping[str, Any] = {
+    "bitmap bit behind the last column": _byte("data", 5, 0x20),
+    "bitmap with more bits than weights": _byte("data", 3, 255),
+    "bitmap with fewer bits than weights": _byte("data", 3, 0),
+    "bitmap cut off": _params(0, "weights_bytes", 15),
+}
+
+# A table of 4 u16, then the nibbles of row 0.
+RUN4_EDITS: Mapping[str, Any] = {
+    "run4 run beyond the row": _byte("data", 8, 0xFF),
+    "run4 row longer than the bytes": _byte("data", 0, 200),
+    "run4 table cut off": _params(0, "weights_bytes", 7),
+    "run4 with fewer weights than nibbles": _params(0, "weights_bytes", 36),
+    "run4 with more weights than nibbles": _byte("data", 2, 0),
+    "run4 nibble behind a row": _byte("data", 0, 1),
+}
+
+
 def _pads(data: bytes) -> int:
     """Offset of a byte between two sections."""
     for kind in ("inputs", "outputs", "edges"):
@@ -295,6 +314,8 @@ def image_vectors() -> list[dict[str, Any]]:
         cases[name] = with_crc(data)
     cases |= _edited("valid, element by element", elementwise_image(), ELEMENTWISE_EDITS)
     cases |= _edited("valid, with state", stateful_image(), STATE_EDITS)
+    cases |= _edited("valid, bitmap", small_image("bitmap"), BITMAP_EDITS)
+    cases |= _edited("valid, run4", small_image("run4"), RUN4_EDITS)
     gap = bytearray(dense)
     gap[_pads(dense)] = 1
     cases["gap not zero"] = with_crc(gap)

@@ -52,7 +52,7 @@ ES_INLINE uint32_t es_lists_close(uint32_t *list, uint32_t *end) {
 }
 
 /* acc[i] += factor * word i, summed over the entries of a list of `pairs` pairs, 1 or more; the four words lie at
- * `base`, a multiple of 4, plus the steps up to their entry. 1.09 instructions a product in the loop on ARMv7-M and
+ * `base`, a multiple of 4, plus the steps up to their entry. 1.08 instructions a product in the loop on ARMv7-M and
  * later, and about 10 a call.
  * Returns where the last entry's words lie: the base of entries that go on from there.
  */

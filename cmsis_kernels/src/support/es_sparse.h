@@ -6,6 +6,7 @@
 #define ES_SPARSE_H
 
 #include "es_lists.h"
+#include "es_requant.h"
 
 /* Where the next row is read; what the three stand for is the encoding's own matter. */
 typedef struct {
@@ -15,13 +16,12 @@ typedef struct {
 } es_sparse_cursor_t;
 
 /* Where the operands of a column lie. Columns come in groups of neighbours that are `step` apart; from the last of a
- * group to the first of the next it is `step` and a jump more. The jumps repeat after `groups` groups.
+ * group to the first of the next it is `step` and a jump more.
  */
 typedef struct {
-    uint32_t columns; /* of a group */
-    uint32_t step;    /* bytes, as in bits 12..31 of an entry */
-    uint32_t groups;
-    const uint32_t *jumps; /* `groups` of them, in the same form */
+    uint32_t columns;      /* of a group */
+    uint32_t step;         /* bytes, as in bits 12..31 of an entry */
+    const uint32_t *jumps; /* from each group to the next, in the same form */
 } es_sparse_operands_t;
 
 /* A row as entries from `list` on. */
@@ -30,14 +30,23 @@ typedef struct {
     int32_t sum; /* of the weights */
 } es_sparse_list_t;
 
+/* Weights, and what makes outputs of their sums. */
 typedef struct {
-    /* Puts the cursor before row 0 of checked weights. */
-    void (*open)(es_sparse_cursor_t *cursor, const uint8_t *weights, uint32_t rows, uint32_t columns);
+    const uint8_t *weights; /* checked, at a multiple of 4 */
+    const es_channel_t *channels;
+    uint32_t rows;
+    uint32_t columns;
+    es_output_t out;
+} es_sparse_rows_t;
+
+typedef struct {
+    /* Puts the cursor before row 0. */
+    void (*open)(es_sparse_cursor_t *cursor, const es_sparse_rows_t *rows);
     /* Writes a row's entries, up to `columns` of them, and goes on to the next row. */
     es_sparse_list_t (*list)(es_sparse_cursor_t *cursor, uint32_t columns, const es_sparse_operands_t *operands,
                              uint32_t *list);
-    /* acc + a row times a column of int8; goes on to the next row. */
-    int32_t (*dot)(es_sparse_cursor_t *cursor, uint32_t columns, const int8_t *column, int32_t acc);
+    /* A column of int8 to an output of each row. */
+    void (*one)(const es_sparse_rows_t *rows, const int8_t *column, int8_t *output);
 } es_sparse_t;
 
 extern const es_sparse_t es_sparse_bitmap;
@@ -49,42 +58,49 @@ ES_INLINE int32_t es_sparse_add(int32_t acc, int32_t weight, int32_t value) {
     return (int32_t)((uint32_t)acc + (uint32_t)(weight * value));
 }
 
+typedef void es_sparse_open_t(es_sparse_cursor_t *cursor, const es_sparse_rows_t *rows);
+/* acc + a row times a column of int8; goes on to the next row. */
+typedef int32_t es_sparse_dot_t(es_sparse_cursor_t *cursor, uint32_t columns, const int8_t *column, int32_t acc);
+
+/* An encoding's `one`, from its own `open` and a function for a row. */
+ES_INLINE void es_sparse_one(const es_sparse_rows_t *rows, const int8_t *column, int8_t *output, es_sparse_open_t *open,
+                             es_sparse_dot_t *dot) {
+    const es_channel_t *channel = rows->channels;
+    es_sparse_cursor_t cursor;
+    open(&cursor, rows);
+    for (uint32_t left = rows->rows; left != 0; left--) {
+        const int32_t acc = dot(&cursor, rows->columns, column, channel->bias);
+        *output++ = es_requantize(acc, channel, &rows->out);
+        channel++;
+    }
+}
+
 /* Entries in the making. */
 typedef struct {
-    const es_sparse_operands_t *operands;
     uint32_t *next;
     int32_t sum;
-    uint32_t step; /* of a column */
     int32_t left;  /* columns behind the present one in its group */
-    uint32_t group;
+    uint32_t step; /* of a column */
+    uint32_t columns;
+    const uint32_t *jumps; /* from the present group on */
 } es_sparse_writer_t;
 
 /* Before the first column: the first weight is one step on from there to column 0. */
 ES_INLINE es_sparse_writer_t es_sparse_begin(const es_sparse_operands_t *operands, uint32_t *list) {
-    const es_sparse_writer_t writer = {operands, list, 0, operands->step, (int32_t)operands->columns, 0};
+    const uint32_t columns = operands->columns;
+    const es_sparse_writer_t writer = {list, 0, (int32_t)columns, operands->step, columns, operands->jumps};
     return writer;
-}
-
-/* The jumps to the group that the present column is in. */
-ES_INLINE uint32_t es_sparse_jump(es_sparse_writer_t *writer) {
-    const es_sparse_operands_t *const operands = writer->operands;
-    uint32_t jump = 0;
-    do {
-        jump += operands->jumps[writer->group];
-        writer->group = writer->group + 1 == operands->groups ? 0 : writer->group + 1;
-        writer->left += (int32_t)operands->columns;
-    } while (writer->left < 0);
-    return jump;
 }
 
 /* The weight `columns` columns on, 1 or more. */
 ES_INLINE void es_sparse_put(es_sparse_writer_t *writer, uint32_t columns, int32_t weight) {
     uint32_t entry = columns * writer->step;
     writer->left -= (int32_t)columns;
-    if (ES_UNLIKELY(writer->left < 0)) {
-        entry += es_sparse_jump(writer);
+    while (ES_UNLIKELY(writer->left < 0)) {
+        entry += *writer->jumps++;
+        writer->left += (int32_t)writer->columns;
     }
-    *writer->next++ = entry | ((uint32_t)weight & ES_LISTS_FACTOR_MASK);
+    *writer->next++ = es_insert11(entry, weight);
     writer->sum += weight; /* at most 2^24 columns, so it fits */
 }
 

@@ -14,7 +14,7 @@ enum {
 enum {
     TILE_POSITIONS = 2 * ES_LISTS_WORDS,
     LEAST_POSITIONS = ES_LISTS_WORDS, /* of a tile, all there: some twice */
-    LEAST_WIDTH = TILE_POSITIONS - 1, /* of rows that are made as ROWS */
+    LEAST_WIDTH = 6,                  /* of rows that are made as ROWS: six of a tile's eight positions */
     VECTORS_BAND = 2 * TILE_POSITIONS /* of a FULLY_CONNECTED */
 };
 
@@ -112,14 +112,14 @@ static void set_mode(layout_t *layout, const es_conv_params_t *params) {
 static layout_t layout_of(const es_conv_params_t *params) {
     layout_t layout = {.mode = SINGLE};
     const uint32_t in_c = (uint32_t)params->in_c;
-    const uint32_t kernel_w = (uint32_t)params->kernel_w;
-    layout.columns = es_size_mul(es_size_mul((uint32_t)params->kernel_h, kernel_w), in_c);
+    const uint32_t kernel_h = (uint32_t)params->kernel_h, kernel_w = (uint32_t)params->kernel_w;
+    layout.columns = es_size_mul(es_size_mul(kernel_h, kernel_w), in_c);
     set_mode(&layout, params);
     if (layout.mode != SINGLE) {
         layout.list_bytes = es_size_mul(es_size_add(layout.columns, 2), 4);
     }
     if (layout.mode == ROWS) {
-        layout.jumps_bytes = es_size_mul(kernel_w, 4);
+        layout.jumps_bytes = es_size_mul(es_size_mul(kernel_h, kernel_w), 4);
         layout.pad_bytes = es_size_round4(in_c);
     } else if (!es_window_is_pixel(params)) {
         layout.pad_bytes = es_size_round4(es_size_mul(kernel_w, in_c));
@@ -136,7 +136,8 @@ uint32_t es_sparse_conv_bytes(const es_conv_params_t *params) {
     return es_size_add(es_size_add(operands_bytes, pads_bytes), columns_bytes);
 }
 
-es_conv_params_t es_sparse_conv_of_vectors(const es_fc_params_t *params) {
+/* The convolution of 1x1 filters that a FULLY_CONNECTED is. */
+static es_conv_params_t conv_of_vectors(const es_fc_params_t *params) {
     const es_conv_params_t conv = {
         .batches = 1,
         .in_h = 1,
@@ -159,14 +160,17 @@ es_conv_params_t es_sparse_conv_of_vectors(const es_fc_params_t *params) {
     return conv;
 }
 
+uint32_t es_sparse_vectors_bytes(const es_fc_params_t *params) {
+    const es_conv_params_t conv = conv_of_vectors(params);
+    return es_sparse_conv_bytes(&conv);
+}
+
 /* What the parts of a run share. */
 typedef struct {
     layout_t layout;
     const es_conv_params_t *params;
     const es_sparse_t *sparse;
-    const uint8_t *weights;
-    const es_channel_t *channels;
-    es_output_t out;
+    es_sparse_rows_t weights;
     uint32_t *packed;
     uint32_t *list;
     uint32_t *jumps;
@@ -174,52 +178,94 @@ typedef struct {
     int8_t *column;
 } run_t;
 
-/* Two positions' values to one word in each plane, lower + 128 and upper. */
-ES_INLINE void pack(uint32_t *to, uint32_t plane_words, const int8_t *lower, const int8_t *upper, uint32_t channels) {
-    const uint32_t top_bytes = 0xff00ff00U;
-    for (uint32_t fours = channels / 4; fours != 0; fours--) {
-        const uint32_t low = es_read_u32(lower) ^ 0x80808080U, high = es_read_u32(upper);
-        const uint32_t low02 = es_uxtb16(low), low13 = es_uxtb16_ror8(low);
-        const uint32_t high02 = high << 8 & top_bytes, high13 = high & top_bytes;
-        to[0] = es_pkhbt(low02, high02);
-        to[plane_words] = es_pkhbt(low13, high13);
-        to += 2 * plane_words;
-        to[0] = es_pkhtb(low02, high02);
-        to[plane_words] = es_pkhtb(low13, high13);
-        to += 2 * plane_words;
-        lower += 4;
-        upper += 4;
-    }
-    for (uint32_t left = channels % 4; left != 0; left--) {
-        *to = ((uint32_t)*upper++ << 24) | (uint32_t)(*lower++ + 128);
-        to += plane_words;
+/* Values of `count` pairs of positions, each pair `pitch` bytes from the one before, to neighbouring words of each plane:
+ * lower + 128 and upper.
+ */
+ES_APART void pack(const layout_t *layout, uint32_t *to, const int8_t *lower, const int8_t *upper, uint32_t count,
+                   uint32_t pitch) {
+    const uint32_t channels = layout->channels;
+    uint32_t plane = layout->plane_words, top_bytes = 0xff00ff00U;
+    es_opaque(plane); /* both stay in registers */
+    es_opaque(top_bytes);
+    for (; count != 0; count--) {
+        uint32_t *next = to++;
+        for (uint32_t fours = channels / 4; fours != 0; fours--) {
+            const uint32_t low = es_read_u32(lower) ^ 0x80808080U, high = es_read_u32(upper);
+            const uint32_t low02 = es_uxtb16(low), low13 = es_uxtb16_ror8(low);
+            const uint32_t high02 = high << 8 & top_bytes, high13 = high & top_bytes;
+            next[0] = es_pkhbt(low02, high02);
+            next[plane] = es_pkhbt(low13, high13);
+            next += 2 * plane;
+            es_opaque(next);
+            next[0] = es_pkhtb(low02, high02);
+            next[plane] = es_pkhtb(low13, high13);
+            next += 2 * plane;
+            lower += 4;
+            upper += 4;
+        }
+        for (uint32_t left = channels % 4; left != 0; left--) {
+            *next = ((uint32_t)*upper++ << 24) | (uint32_t)(*lower++ + 128);
+            next += plane;
+        }
+        lower += pitch - channels;
+        upper += pitch - channels;
     }
 }
 
-/* One input row of image `image` to planes, phase after phase. */
-static void pack_row(const run_t *run, const int8_t *image, int32_t y, uint32_t *to) {
+/* How many of `words` have both positions inside the image, from columns x0 and x1 >= x0 on; 0 where the first has not. */
+static uint32_t inside_words(const es_conv_params_t *params, int32_t x0, int32_t x1, uint32_t words) {
+    if (x0 < 0 || x1 >= params->in_w) {
+        return 0;
+    }
+    const uint32_t run = (uint32_t)(params->in_w - 1 - x1) / (uint32_t)params->stride_w + 1;
+    return run < words ? run : words;
+}
+
+/* A row of an image to planes, phase after phase. */
+static void pack_row(const run_t *run, const int8_t *row, uint32_t *to) {
     const es_conv_params_t *const params = run->params;
     const layout_t *const layout = &run->layout;
     const int32_t in_w = params->in_w, in_c = params->in_c, stride = params->stride_w;
-    const bool inside = y >= 0 && y < params->in_h;
-    const int8_t *const row = inside ? image + (ptrdiff_t)y * in_w * in_c : run->pad;
     for (uint32_t phase = 0; phase < layout->phases; phase++) {
         int32_t x0 = (int32_t)phase - params->pad_left;
         int32_t x1 = x0 + (int32_t)layout->distance * stride;
-        for (uint32_t word = 0; word < layout->plane_words; word++) {
-            const int8_t *const lower = inside && x0 >= 0 && x0 < in_w ? row + x0 * in_c : run->pad;
-            const int8_t *const upper = inside && x1 >= 0 && x1 < in_w ? row + x1 * in_c : run->pad;
-            pack(to + word, layout->plane_words, lower, upper, layout->channels);
-            x0 += stride;
-            x1 += stride;
+        uint32_t words;
+        for (uint32_t word = 0; word < layout->plane_words; word += words) {
+            words = inside_words(params, x0, x1, layout->plane_words - word);
+            if (words != 0) {
+                pack(layout, to + word, row + x0 * in_c, row + x1 * in_c, words, (uint32_t)(stride * in_c));
+            } else {
+                words = 1;
+                const int8_t *const lower = x0 >= 0 && x0 < in_w ? row + x0 * in_c : run->pad;
+                const int8_t *const upper = x1 >= 0 && x1 < in_w ? row + x1 * in_c : run->pad;
+                pack(layout, to + word, lower, upper, 1, (uint32_t)in_c);
+            }
+            x0 += (int32_t)words * stride;
+            x1 += (int32_t)words * stride;
         }
         to += layout->channels * layout->plane_words;
     }
 }
 
-/* Downwards, so that they may overlap. */
+/* A row of padding. */
+static void pad_row(const run_t *run, uint32_t *to) {
+    const uint32_t zero_point = (uint32_t)run->params->in_zero_point;
+    const uint32_t word = (zero_point << 24) | (zero_point + 128U);
+    for (uint32_t words = run->layout.slot_bytes / 4; words != 0; words--) {
+        *to++ = word;
+    }
+}
+
+/* Downwards: the words may overlap, though not four of them. */
 static void move_words(uint32_t *to, const uint32_t *from, uint32_t words) {
-    for (; words != 0; words--) {
+    for (uint32_t fours = words / 4; fours != 0; fours--) {
+        uint32_t a, b, c, d;
+        es_load_pair(from, 8, a, b);
+        es_load_pair(from, 8, c, d);
+        es_store_pair(to, 8, a, b);
+        es_store_pair(to, 8, c, d);
+    }
+    for (uint32_t left = words % 4; left != 0; left--) {
         *to++ = *from++;
     }
 }
@@ -242,24 +288,32 @@ static void pack_rows(const run_t *run, const int8_t *image, uint32_t out_y, uin
         } else {
             y += (int32_t)slot;
         }
-        pack_row(run, image, y, run->packed + slot * slot_words);
+        uint32_t *const to = run->packed + slot * slot_words;
+        if (y >= 0 && y < params->in_h) {
+            pack_row(run, image + (ptrdiff_t)y * params->in_w * params->in_c, to);
+        } else {
+            pad_row(run, to);
+        }
     }
 }
 
-/* The jumps from the taps of a filter row, each to the next. */
+/* The jumps from the taps of a filter, each to the next. */
 static void set_jumps(const run_t *run) {
     const layout_t *const layout = &run->layout;
     const uint32_t stride = (uint32_t)run->params->stride_w, dilation = (uint32_t)run->params->dilation_w;
-    const uint32_t taps = (uint32_t)run->params->kernel_w;
     const uint32_t tap_bytes = layout->channels * layout->plane_words * 4;
-    uint32_t before = 0, phase = 0, shift = 0;
-    for (uint32_t tap = 0; tap < taps; tap++) {
-        phase += dilation;
-        shift += phase / stride;
-        phase %= stride;
-        const uint32_t next = tap + 1 == taps ? layout->slot_bytes : phase * tap_bytes + shift * 4;
-        run->jumps[tap] = es_lists_entry((int32_t)(next - before - tap_bytes), 0);
-        before = next;
+    uint32_t *jump = run->jumps;
+    for (int32_t y = 0; y < run->params->kernel_h; y++) {
+        uint32_t before = 0, phase = 0, shift = 0;
+        for (int32_t x = 1; x <= run->params->kernel_w; x++) {
+            phase += dilation;
+            shift += phase / stride;
+            phase %= stride;
+            const bool is_last = x == run->params->kernel_w;
+            const uint32_t next = is_last ? layout->slot_bytes : phase * tap_bytes + shift * 4;
+            *jump++ = es_lists_entry((int32_t)(next - before - tap_bytes), 0);
+            before = next;
+        }
     }
 }
 
@@ -330,25 +384,23 @@ static void make_tiles(const row_t *row, const es_output_t *out, const band_t *b
     }
 }
 
-/* Whether the lower sums of a row stay inside 24 bits, -2^23..2^23-1: its positive weights, and its negative ones, add up
- * to 32896 at most, as 255 * 32896 = 8388480.
+/* Whether the lower sums of a list stay inside 24 bits, -2^23..2^23-1, as they do where its weights add up to 32896 at most
+ * in size: 255 * 32896 = 8388480. Weights count as 128 until they are looked at, so that few are.
  */
-static bool is_one_list(const uint32_t *list, const es_sparse_list_t *entries) {
-    if (entries->end - list <= ES_LISTS_ENTRIES) {
-        return true;
+static bool is_in_bounds(const uint32_t *list, uint32_t entries) {
+    const int8_t *weight = (const int8_t *)list;     /* the lowest byte of an entry */
+    int32_t beyond = (int32_t)entries * 128 - 32896; /* fewer than 2^18 entries, as the packed words are no fewer */
+    for (; beyond > 0 && entries != 0; entries--) {
+        beyond -= 128 - (*weight < 0 ? -*weight : *weight);
+        weight += 4;
     }
-    int32_t above = 0; /* at most 2^24 weights, so it fits */
-    for (; list != entries->end; list++) {
-        const int32_t weight = (int32_t)(*list << 24) >> 24;
-        above += weight > 0 ? weight : 0;
-    }
-    return above <= 32896 && above - entries->sum <= 32896;
+    return beyond <= 0;
 }
 
 /* Makes a row's entries one list, or lists of 256 entries and a last one. */
 static void close_lists(row_t *row, uint32_t *list, const es_sparse_list_t *entries) {
-    const bool is_one = is_one_list(list, entries);
     const uint32_t pairs = es_lists_close(list, entries->end);
+    const bool is_one = is_in_bounds(list, 2 * pairs);
     row->lists.list = list;
     row->lists.pairs = pairs;
     row->pairs_a_list = is_one ? pairs : ES_LISTS_ENTRIES / 2;
@@ -373,18 +425,17 @@ static void set_channel(row_t *row, const es_channel_t *channel, const es_output
 /* All outputs of a band whose operands are packed. */
 static void make_band(const run_t *run, const band_t *band) {
     const layout_t *const layout = &run->layout;
-    const bool taps = layout->mode == ROWS;
     const es_sparse_operands_t operands = {layout->channels, es_lists_entry((int32_t)layout->plane_words * 4, 0),
-                                           taps ? (uint32_t)run->params->kernel_w : 1, run->jumps};
+                                           run->jumps};
     es_sparse_cursor_t cursor;
-    const uint32_t rows = (uint32_t)run->params->out_c;
-    run->sparse->open(&cursor, run->weights, rows, layout->columns);
+    const uint32_t rows = run->weights.rows;
+    run->sparse->open(&cursor, &run->weights);
     row_t row = {.lists = {.distance = band->distance, .pitch = rows}};
     for (uint32_t i = 0; i < rows; i++) {
         const es_sparse_list_t entries = run->sparse->list(&cursor, layout->columns, &operands, run->list);
         close_lists(&row, run->list, &entries);
-        set_channel(&row, &run->channels[i], &run->out, entries.sum);
-        make_tiles(&row, &run->out, band, band->output + i);
+        set_channel(&row, &run->weights.channels[i], &run->weights.out, entries.sum);
+        make_tiles(&row, &run->weights.out, band, band->output + i);
     }
 }
 
@@ -436,6 +487,24 @@ static const int8_t *values_at(const run_t *run, const int8_t *input, uint32_t p
     return column;
 }
 
+/* The windows of a run of positions, from `begin` on. */
+static void pack_run(const run_t *run, const int8_t *input, uint32_t begin) {
+    const layout_t *const layout = &run->layout;
+    const uint32_t columns = layout->columns;
+    if (layout->mode == PIXELS) {
+        const int8_t *const lower = input + (size_t)begin * columns;
+        pack(layout, run->packed, lower, lower + (size_t)layout->distance * columns, layout->words, columns);
+        return;
+    }
+    for (uint32_t word = 0; word < layout->words; word++) {
+        const uint32_t position = begin + word;
+        const int8_t *const lower = values_at(run, input, position, run->column);
+        const int8_t *const upper =
+            values_at(run, input, position + layout->distance, run->column + layout->column_bytes);
+        pack(layout, run->packed + word, lower, upper, 1, columns);
+    }
+}
+
 /* Runs of positions; the last one goes over the one before, so that it is of tiles that are all there. */
 static void run_positions(const run_t *run, const int8_t *input, int8_t *output, uint32_t total) {
     const layout_t *const layout = &run->layout;
@@ -450,13 +519,7 @@ static void run_positions(const run_t *run, const int8_t *input, int8_t *output,
             part.layout.plane_words = part.layout.words;
             begin = total - part.layout.positions;
         }
-        for (uint32_t word = 0; word < part.layout.words; word++) {
-            const uint32_t position = begin + word;
-            const int8_t *const lower = values_at(run, input, position, run->column);
-            const int8_t *const upper =
-                values_at(run, input, position + part.layout.distance, run->column + layout->column_bytes);
-            pack(run->packed + word, part.layout.plane_words, lower, upper, layout->channels);
-        }
+        pack_run(&part, input, begin);
         const band_t band = {
             .operands = (const uint8_t *)run->packed,
             .rows = 1,
@@ -469,18 +532,10 @@ static void run_positions(const run_t *run, const int8_t *input, int8_t *output,
 }
 
 static void run_single(const run_t *run, const int8_t *input, int8_t *output, uint32_t total) {
-    const uint32_t rows = (uint32_t)run->params->out_c;
     es_fill(run->pad, run->params->in_zero_point, run->layout.pad_bytes);
     for (uint32_t position = 0; position < total; position++) {
-        const int8_t *const values = values_at(run, input, position, run->column);
-        const es_channel_t *channel = run->channels;
-        es_sparse_cursor_t cursor;
-        run->sparse->open(&cursor, run->weights, rows, run->layout.columns);
-        for (uint32_t row = 0; row < rows; row++) {
-            const int32_t acc = run->sparse->dot(&cursor, run->layout.columns, values, channel->bias);
-            *output++ = es_requantize(acc, channel, &run->out);
-            channel++;
-        }
+        run->sparse->one(&run->weights, values_at(run, input, position, run->column), output);
+        output += run->weights.rows;
     }
 }
 
@@ -490,10 +545,10 @@ void es_sparse_conv(const es_sparse_t *sparse, const es_conv_params_t *params, c
         .layout = layout_of(params),
         .params = params,
         .sparse = sparse,
-        .weights = weights,
-        .channels = channels,
-        .out = es_output(params->out_zero_point, params->act_min, params->act_max),
+        .weights = {weights, channels, (uint32_t)params->out_c, 0,
+                    es_output(params->out_zero_point, params->act_min, params->act_max)},
     };
+    run.weights.columns = run.layout.columns;
     const uint32_t total = (uint32_t)(params->batches * params->out_h * params->out_w);
     run.packed = scratch;
     run.list = run.packed + run.layout.packed_bytes / 4;
@@ -506,5 +561,21 @@ void es_sparse_conv(const es_sparse_t *sparse, const es_conv_params_t *params, c
         run_single(&run, input, output, total);
     } else {
         run_positions(&run, input, output, total);
+    }
+}
+
+void es_sparse_vectors(const es_sparse_t *sparse, const es_fc_params_t *params, const int8_t *input,
+                       const uint8_t *weights, const es_channel_t *channels, int8_t *output, void *scratch) {
+    if (params->batches >= LEAST_POSITIONS) {
+        const es_conv_params_t conv = conv_of_vectors(params);
+        es_sparse_conv(sparse, &conv, input, weights, channels, output, scratch);
+        return;
+    }
+    const es_sparse_rows_t rows = {weights, channels, (uint32_t)params->out_c, (uint32_t)params->in_c,
+                                   es_output(params->out_zero_point, params->act_min, params->act_max)};
+    for (int32_t batch = 0; batch < params->batches; batch++) {
+        sparse->one(&rows, input, output);
+        input += params->in_c;
+        output += params->out_c;
     }
 }

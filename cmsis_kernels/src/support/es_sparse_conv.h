@@ -17,7 +17,9 @@ void es_sparse_conv(const es_sparse_t *sparse, const es_conv_params_t *params, c
 /* Scratch that it needs. */
 uint32_t es_sparse_conv_bytes(const es_conv_params_t *params);
 
-/* The convolution of 1x1 filters that a FULLY_CONNECTED is. */
-es_conv_params_t es_sparse_conv_of_vectors(const es_fc_params_t *params);
+/* A FULLY_CONNECTED: few vectors one by one, more as a convolution of 1x1 filters. */
+void es_sparse_vectors(const es_sparse_t *sparse, const es_fc_params_t *params, const int8_t *input,
+                       const uint8_t *weights, const es_channel_t *channels, int8_t *output, void *scratch);
+uint32_t es_sparse_vectors_bytes(const es_fc_params_t *params);
 
 #endif

@@ -6,10 +6,9 @@ enum {
 
 /* table: groups of each row; places: the groups. */
 
-static void open(es_sparse_cursor_t *cursor, const uint8_t *weights, uint32_t rows, uint32_t columns) {
-    (void)columns;
-    cursor->table = weights;
-    cursor->places = weights + ((size_t)rows + 1) / 2 * 4;
+static void open(es_sparse_cursor_t *cursor, const es_sparse_rows_t *rows) {
+    cursor->table = rows->weights;
+    cursor->places = rows->weights + ((size_t)rows->rows + 1) / 2 * 4;
     cursor->values = cursor->places;
 }
 
@@ -40,7 +39,7 @@ static es_sparse_list_t list_row(es_sparse_cursor_t *cursor, uint32_t columns, c
     return es_sparse_end(&writer, list);
 }
 
-static int32_t dot_row(es_sparse_cursor_t *cursor, uint32_t columns, const int8_t *column, int32_t acc) {
+ES_INLINE int32_t dot_row(es_sparse_cursor_t *cursor, uint32_t columns, const int8_t *column, int32_t acc) {
     (void)columns;
     const uint8_t *places = cursor->places;
     uint32_t index = 0;
@@ -63,4 +62,8 @@ static int32_t dot_row(es_sparse_cursor_t *cursor, uint32_t columns, const int8_
     return acc;
 }
 
-const es_sparse_t es_sparse_delta8 = {open, list_row, dot_row};
+static void one(const es_sparse_rows_t *rows, const int8_t *column, int8_t *output) {
+    es_sparse_one(rows, column, output, open, dot_row);
+}
+
+const es_sparse_t es_sparse_delta8 = {open, list_row, one};

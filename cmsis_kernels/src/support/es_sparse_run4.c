@@ -6,13 +6,12 @@ enum {
 
 /* table: nibbles of each row; places: the nibbles; values: the weights. */
 
-static void open(es_sparse_cursor_t *cursor, const uint8_t *weights, uint32_t rows, uint32_t columns) {
-    (void)columns;
-    cursor->table = weights;
-    cursor->places = weights + (size_t)rows * 2;
+static void open(es_sparse_cursor_t *cursor, const es_sparse_rows_t *rows) {
+    cursor->table = rows->weights;
+    cursor->places = rows->weights + (size_t)rows->rows * 2;
     cursor->values = cursor->places;
-    for (uint32_t row = 0; row < rows; row++) {
-        cursor->values += ((uint32_t)es_read_u16(weights + 2 * row) + 1) / 2;
+    for (uint32_t row = 0; row < rows->rows; row++) {
+        cursor->values += ((uint32_t)es_read_u16(rows->weights + 2 * row) + 1) / 2;
     }
 }
 
@@ -49,7 +48,7 @@ static es_sparse_list_t list_row(es_sparse_cursor_t *cursor, uint32_t columns, c
     return es_sparse_end(&writer, list);
 }
 
-static int32_t dot_row(es_sparse_cursor_t *cursor, uint32_t columns, const int8_t *column, int32_t acc) {
+ES_INLINE int32_t dot_row(es_sparse_cursor_t *cursor, uint32_t columns, const int8_t *column, int32_t acc) {
     (void)columns;
     const int8_t *values = (const int8_t *)cursor->values;
     const uint8_t *places = cursor->places;
@@ -77,4 +76,8 @@ static int32_t dot_row(es_sparse_cursor_t *cursor, uint32_t columns, const int8_
     return acc;
 }
 
-const es_sparse_t es_sparse_run4 = {open, list_row, dot_row};
+static void one(const es_sparse_rows_t *rows, const int8_t *column, int8_t *output) {
+    es_sparse_one(rows, column, output, open, dot_row);
+}
+
+const es_sparse_t es_sparse_run4 = {open, list_row, one};
