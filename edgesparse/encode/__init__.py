@@ -113,7 +113,8 @@ def encode(
 
     `encoding`: take this weight encoding wherever a kernel of the operator has it, whatever it
     costs.  `skip_activations`: "auto" lets kernels that skip zero activations be chosen, "off" does
-    not.  `zeros`: share of zeros expected of a tensor, by its index; 0 for the others.  Raises UnsupportedModelError with all offenders, UsageError for an unknown encoding.
+    not.  `zeros`: share of zeros expected of a tensor, by its index; 0 for the others.  Raises
+    UnsupportedModelError with all offenders, UsageError for an unknown encoding.
     """
     if encoding is not None and encoding not in native.table("encoding"):
         known = ", ".join(native.table("encoding"))

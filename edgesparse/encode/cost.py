@@ -35,9 +35,7 @@ def fully_connected_delta8(*, batches: int, rows: int, non_zeros: int) -> int:
     return round(batches * (53 * rows + 4.1 * non_zeros))
 
 
-def conv_skipping(
-    params: Mapping[str, int], zeros: float, *, columns: int, unpacked: bool
-) -> int:
+def conv_skipping(params: Mapping[str, int], zeros: float, *, columns: int, unpacked: bool) -> int:
     """Listing of the inputs, unpacking for each band, and products of non-zero inputs.
 
     params: of struct conv_params.  zeros: share of the inputs.  unpacked: whether words of two
@@ -51,9 +49,7 @@ def conv_skipping(
     spans = positions * blocks * params["kernel_h"]
     products = positions * blocks * columns * (1 - zeros)
     listing = inputs * (4 + 4 * (1 - zeros))
-    return round(
-        listing + words + positions * blocks * 180 + 30 * spans + 8.9 * products
-    )
+    return round(listing + words + positions * blocks * 180 + 30 * spans + 8.9 * products)
 
 
 def fully_connected_pairs(batches: int, rows: int, columns: int, zeros: float) -> int:

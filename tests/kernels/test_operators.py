@@ -20,7 +20,10 @@ from tests.devices import run_native
 from tests.one_operator import OPERATORS, Example
 
 EXAMPLES = int(os.environ.get("EDGESPARSE_EXAMPLES", "60"))
-ENCODINGS = {"CONV_2D": ["dense", "delta8"], "FULLY_CONNECTED": ["dense", "delta8"]}
+ENCODINGS = {
+    "CONV_2D": ["dense", "delta8", "dense_sums", "pairs"],
+    "FULLY_CONNECTED": ["dense", "delta8", "pairs"],
+}
 
 
 def check_against_oracle(example: Example, encoding: str | None) -> None:
