@@ -47,7 +47,8 @@ static uint32_t lists_bytes(const es_conv_params_t *window, uint32_t slots) {
 static uint32_t places_of(const es_conv_params_t *window) {
     const uint32_t inside = es_size_add(es_size_add((uint32_t)window->in_w, 1), (uint32_t)window->pad_left);
     const uint32_t last = es_size_mul((uint32_t)window->out_w - 1, (uint32_t)window->stride_w);
-    const uint32_t reached = es_size_add(es_size_add(last, (uint32_t)window->kernel_w), 1);
+    const uint32_t taps = es_size_mul((uint32_t)window->kernel_w - 1, (uint32_t)window->dilation_w);
+    const uint32_t reached = es_size_add(es_size_add(last, taps), 2);
     return inside > reached ? inside : reached;
 }
 
