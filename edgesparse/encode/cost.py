@@ -35,27 +35,41 @@ def fully_connected_delta8(*, batches: int, rows: int, non_zeros: int) -> int:
     return round(batches * (53 * rows + 4.1 * non_zeros))
 
 
+def _inside(params: Mapping[str, int], side: str, size: str) -> int:
+    """Taps inside the image along one side, summed over the output's places there."""
+    reach = params[f"kernel_{side}"], params[f"dilation_{side}"]
+    first = -params["pad_top" if side == "h" else "pad_left"]
+    places = range(first, first + params[f"out_{side}"] * params[f"stride_{side}"])
+    starts = places[:: params[f"stride_{side}"]]
+    return sum(0 <= at + tap * reach[1] < params[size] for at in starts for tap in range(reach[0]))
+
+
 def conv_skipping(params: Mapping[str, int], zeros: float, *, columns: int, unpacked: bool) -> int:
     """Listing of the inputs, unpacking for each band, and products of non-zero inputs.
 
     params: of struct conv_params.  zeros: share of the inputs.  unpacked: whether words of two
     weights are made for each band.
     """
-    positions = params["batches"] * params["out_h"] * params["out_w"]
-    blocks = -(-params["out_c"] // 8)
-    inputs = params["batches"] * params["in_h"] * params["in_w"] * params["in_c"]
-    bands = params["batches"] * -(-params["out_h"] // max(params["band"] // params["out_w"], 1))
-    words = 16 * columns * blocks * bands if unpacked else 0
-    spans = positions * blocks * params["kernel_h"]
-    products = positions * blocks * columns * (1 - zeros)
-    listing = inputs * (4 + 4 * (1 - zeros))
-    return round(listing + words + positions * blocks * 180 + 30 * spans + 8.9 * products)
+    batches, blocks = params["batches"], -(-params["out_c"] // 8)
+    pixels = batches * params["in_h"] * params["in_w"]
+    positions = batches * params["out_h"] * params["out_w"]
+    if params["kernel_h"] * params["kernel_w"] == 1 and pixels == positions:
+        bands = -(-positions // params["band"])
+    else:
+        bands = batches * -(-params["out_h"] // max(params["band"] // params["out_w"], 1))
+    listing = pixels * (25 + params["in_c"] * (4 + 3.5 * (1 - zeros)))
+    words = 16.4 * columns if unpacked else 0
+    inside = batches * _inside(params, "h", "in_h") * _inside(params, "w", "in_w")
+    entries = inside * params["in_c"] * (1 - zeros)
+    outputs = positions * (80 + 32 * params["kernel_h"])
+    return round(listing + blocks * (bands * (300 + words) + outputs + 8.9 * entries))
 
 
 def fully_connected_pairs(batches: int, rows: int, columns: int, zeros: float) -> int:
     """Listing of the inputs, and products of non-zero inputs, eight rows at a time."""
     blocks = -(-rows // 8)
-    return round(batches * (columns * 6 + blocks * (250 + 8.9 * columns * (1 - zeros))))
+    entries = columns * (1 - zeros)
+    return round(batches * (4 * columns + 3.5 * entries + blocks * (390 + 8.9 * entries)))
 
 
 def add(elements: int) -> int:
