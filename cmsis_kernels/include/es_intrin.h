@@ -248,7 +248,10 @@ ES_INLINE uint32_t es_uxtab_ror16(uint32_t a, uint32_t b) { return a + (b >> 16 
 
 ES_INLINE uint32_t es_uxtab_ror24(uint32_t a, uint32_t b) { return a + (b >> 24); }
 
-ES_INLINE uint32_t es_sxtab(uint32_t a, uint32_t b) { return a + (uint32_t)(int8_t)(b & 0xffU); }
+ES_INLINE uint32_t es_sxtab(uint32_t a, uint32_t b) {
+    const int32_t byte = (int8_t)(b & 0xffU);
+    return a + (uint32_t)byte;
+}
 
 ES_INLINE uint32_t es_sxtab_ror8(uint32_t a, uint32_t b) { return es_sxtab(a, b >> 8); }
 

@@ -64,13 +64,12 @@ __attribute__((naked)) const void *es_lists_add(__attribute__((unused)) const ui
 #define ES_LISTS_FACTOR(ror) "sxtb %[factor], %[word], ror #" ror "\nadd %[factor], %[factor], %[negative]\n"
 #endif
 
-#define ES_LISTS_ELEMENT(mask, ror)                     \
-    "tst %[different], #" mask                          \
-    "\nbeq 1f\n" ES_LISTS_FACTOR(ror) "bfi %[step], %[factor], #0, #11\n" \
-                                      "str %[step], [%[list]], #4\n"      \
-                                      "mov %[step], #0\n"                 \
-                                      "1:\n"                              \
-                                      "add %[step], %[step], #0x10000\n"
+#define ES_LISTS_ELEMENT(mask, ror)                                                                  \
+    "tst %[different], #" mask "\nbeq 1f\n" ES_LISTS_FACTOR(ror) "bfi %[step], %[factor], #0, #11\n" \
+                                                                 "str %[step], [%[list]], #4\n"      \
+                                                                 "mov %[step], #0\n"                 \
+                                                                 "1:\n"                              \
+                                                                 "add %[step], %[step], #0x10000\n"
 
 uint32_t *es_lists_from_words(uint32_t *list, const int8_t *from, uint32_t words, int32_t zero_point, uint32_t *step) {
     const uint32_t key = ((uint32_t)zero_point & 0xffU) * 0x01010101U;
@@ -79,14 +78,15 @@ uint32_t *es_lists_from_words(uint32_t *list, const int8_t *from, uint32_t words
                      "ldr %[word], [%[from]], #4\n"
                      "eors %[different], %[key], %[word]\n"
                      "beq 3f\n" ES_LISTS_ELEMENT("0xff", "0") ES_LISTS_ELEMENT("0xff00", "8")
-                         ES_LISTS_ELEMENT("0xff0000", "16") ES_LISTS_ELEMENT("0xff000000", "24") "4:\n"
-                                                                                                "subs %[words], #1\n"
-                                                                                                "bne 2b\n"
-                                                                                                "b 5f\n"
-                                                                                                "3:\n"
-                                                                                                "add %[step], %[step], #0x40000\n"
-                                                                                                "b 4b\n"
-                                                                                                "5:\n"
+                         ES_LISTS_ELEMENT("0xff0000", "16")
+                             ES_LISTS_ELEMENT("0xff000000", "24") "4:\n"
+                                                                  "subs %[words], #1\n"
+                                                                  "bne 2b\n"
+                                                                  "b 5f\n"
+                                                                  "3:\n"
+                                                                  "add %[step], %[step], #0x40000\n"
+                                                                  "b 4b\n"
+                                                                  "5:\n"
                      : [list] "+r"(list), [from] "+r"(from), [words] "+r"(words), [step] "+r"(to_next),
                        [word] "=&r"(word), [different] "=&r"(different), [factor] "=&r"(factor)
                      : [key] "r"(key), [negative] "r"(-zero_point)
@@ -98,29 +98,29 @@ uint32_t *es_lists_from_words(uint32_t *list, const int8_t *from, uint32_t words
 /* The loop over spans: r12 is the first one. The stack holds the next one at sp, their end at sp + 4 and the end of the
  * present one at `span_end`; the accumulators are in r4..r11 as above. An odd number of entries enters a pair in its middle.
  */
-#define ES_LISTS_SPANS(span_end)                                                                      \
-    "10:\n"                                                                                           \
-    "ldm r12!, {r0, r2, r3}\n"                                                                        \
-    "str r12, [sp]\n"                                                                                 \
-    "str r3, [sp, #" span_end "]\n"                                                                   \
-    "subs r1, r3, r0\n"                                                                               \
-    "beq 9f\n"                                                                                        \
-    "ubfx r1, r1, #2, #3\n"                                                                           \
-    "lsls r12, r1, #31\n"                                                                             \
-    "it ne\n"                                                                                         \
-    "ldrne r3, [r0], #4\n"                                                                            \
-    "tbb [pc, r1]\n"                                                                                  \
-    "0:\n"                                                                                            \
-    ".byte (8f - 0b) / 2, (1f - 0b) / 2, (2f - 0b) / 2, (3f - 0b) / 2\n"                              \
-    ".byte (4f - 0b) / 2, (5f - 0b) / 2, (6f - 0b) / 2, (7f - 0b) / 2\n"                              \
-    "8:\n" ES_LISTS_HALVES("7") "6:\n" ES_LISTS_HALVES("5") "4:\n" ES_LISTS_HALVES("3") "2:\n"        \
-    ES_LISTS_HALVES("1") "ldr r12, [sp, #" span_end "]\n"                                             \
-    "cmp r0, r12\n"                                                                                   \
-    "bne 8b\n"                                                                                        \
-    "9:\n"                                                                                            \
-    "ldrd r12, r3, [sp]\n"                                                                            \
-    "cmp r12, r3\n"                                                                                   \
-    "bne 10b\n"
+#define ES_LISTS_SPANS(span_end)                                                                                \
+    "10:\n"                                                                                                     \
+    "ldm r12!, {r0, r2, r3}\n"                                                                                  \
+    "str r12, [sp]\n"                                                                                           \
+    "str r3, [sp, #" span_end "]\n"                                                                             \
+    "subs r1, r3, r0\n"                                                                                         \
+    "beq 9f\n"                                                                                                  \
+    "ubfx r1, r1, #2, #3\n"                                                                                     \
+    "lsls r12, r1, #31\n"                                                                                       \
+    "it ne\n"                                                                                                   \
+    "ldrne r3, [r0], #4\n"                                                                                      \
+    "tbb [pc, r1]\n"                                                                                            \
+    "0:\n"                                                                                                      \
+    ".byte (8f - 0b) / 2, (1f - 0b) / 2, (2f - 0b) / 2, (3f - 0b) / 2\n"                                        \
+    ".byte (4f - 0b) / 2, (5f - 0b) / 2, (6f - 0b) / 2, (7f - 0b) / 2\n"                                        \
+    "8:\n" ES_LISTS_HALVES("7") "6:\n" ES_LISTS_HALVES("5") "4:\n" ES_LISTS_HALVES("3") "2:\n" ES_LISTS_HALVES( \
+        "1") "ldr r12, [sp, #" span_end "]\n"                                                                   \
+             "cmp r0, r12\n"                                                                                    \
+             "bne 8b\n"                                                                                         \
+             "9:\n"                                                                                             \
+             "ldrd r12, r3, [sp]\n"                                                                             \
+             "cmp r12, r3\n"                                                                                    \
+             "bne 10b\n"
 
 __attribute__((naked)) void es_lists_add_spans(__attribute__((unused)) const es_lists_span_t *spans,
                                                __attribute__((unused)) const es_lists_span_t *end,
@@ -280,8 +280,8 @@ __attribute__((naked)) void es_lists_span_outputs(__attribute__((unused)) const 
             "mov r12, r0\n"
             "ldm r2!, {r4-r11}\n"
             "str r2, [sp, #8]\n" ES_LISTS_SPANS("48") "ldrd r12, lr, [sp, #8]\n" ES_LISTS_TWO_OUTPUTS("r4", "r5")
-                ES_LISTS_TWO_OUTPUTS("r6", "r7") ES_LISTS_TWO_OUTPUTS("r8", "r9") ES_LISTS_TWO_OUTPUTS("r10", "r11")
-                    "pop {r0-r12, pc}\n");
+                ES_LISTS_TWO_OUTPUTS("r6", "r7") ES_LISTS_TWO_OUTPUTS("r8", "r9")
+                    ES_LISTS_TWO_OUTPUTS("r10", "r11") "pop {r0-r12, pc}\n");
 }
 
 #else

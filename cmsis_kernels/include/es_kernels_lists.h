@@ -20,7 +20,7 @@
 
 /* What a kernel is told about its input, and what it tells. */
 typedef struct {
-    uint32_t input_zeros;  /* elements equal to the zero point, or ES_ZEROS_UNKNOWN: it counts them where it must know */
+    uint32_t input_zeros; /* elements equal to the zero point, or ES_ZEROS_UNKNOWN: it counts them where it must know */
     int32_t in_zero_point; /* -128..127 */
     uint64_t products;     /* products of a weight and a real input; comes in as those of dense weights */
 } es_skip_t;

@@ -1,8 +1,8 @@
 """Model -> encoded nodes: which kernel runs each node, with which constant data.
 
-One file a weight encoding (dense.py, bitmap.py and so on); lower/ has one function an operator; fold.py finds
-the PADs that go into the convolution behind them.  work.py and cost.py predict what each kernel
-costs, variants.py lists the ways to run a node, choose.py decides.
+One file a weight encoding (dense.py, bitmap.py and so on); lower/ has one function an operator;
+fold.py finds the PADs that go into the convolution behind them.  work.py and cost.py predict what
+each kernel costs, variants.py lists the ways to run a node, choose.py decides.
 """
 
 from __future__ import annotations

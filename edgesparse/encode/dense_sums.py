@@ -38,9 +38,8 @@ def encode(weights: npt.NDArray[np.int8]) -> bytes:
     Returns:
         The rows as in dense, a sum a row, and the limit.
     """
-    sums = weights.astype(np.int64).sum(axis=1).astype("<i4")
-    limit = lane_limit(weights).to_bytes(4, "little")
-    return bytes(dense.encode(weights) + sums.tobytes() + limit)
+    sums = bytes(weights.astype(np.int64).sum(axis=1).astype("<i4"))
+    return dense.encode(weights) + sums + lane_limit(weights).to_bytes(4, "little")
 
 
 def decode(data: bytes, rows: int, columns: int) -> npt.NDArray[np.int8]:

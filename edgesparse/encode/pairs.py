@@ -52,4 +52,5 @@ def decode(data: bytes, rows: int, columns: int) -> npt.NDArray[np.int8]:
     words = np.frombuffer(data[:-4], "<i4").reshape(blocks, columns, ROWS // 2).astype(np.int64)
     lower = (words + 2**23) % 2**24 - 2**23
     both = np.stack([lower, (words - lower) >> 24], axis=-1).transpose(0, 2, 3, 1)
-    return np.asarray(both.reshape(-1, columns)[:rows], np.int8)
+    weights: npt.NDArray[np.int8] = both.reshape(-1, columns)[:rows].astype(np.int8)
+    return weights

@@ -14,6 +14,7 @@ __all__ = ["dense", "outputs_of", "pairs", "single", "skipping", "sparse", "spar
 _TILE_ROWS_MOST = 4
 _PROGRAM_GROUPS = 16
 _TILE_WORDS = 4
+_ROWS_WIDTH = 6  # narrower maps are made window by window
 _BLOCK_ROWS = 8
 _VECTORS_BAND = 8  # of a dense FULLY_CONNECTED
 
@@ -144,7 +145,7 @@ def sparse(job: Job) -> Amounts:
     if job.positions < _TILE_WORDS:
         return sparse_single(job)
     entries = int(job.entries.sum()) + int((job.entries % 2).sum())
-    if not job.is_pixel and p["out_w"] >= 2 * _TILE_WORDS - 1:
+    if not job.is_pixel and p["out_w"] >= _ROWS_WIDTH:
         rows = min(parts(p["band"], p["out_w"]), p["out_h"])
         bands = p["batches"] * parts(p["out_h"], rows)
         lines, words = p["batches"] * p["out_h"], parts(p["out_w"], 2)

@@ -156,6 +156,19 @@ def _byte(kind: str, offset: int, value: int) -> Any:
     return edit
 
 
+def _weights_bytes(offset: int, value: bytes) -> Any:
+    """Writes bytes of node 0's weights, counted from their end where `offset` is negative."""
+
+    def edit(data: bytearray) -> None:
+        start = section_row(bytes(data), "params")[1]["offset"]
+        params = native.layout("conv_params").unpack(bytes(data), start)
+        at = params["weights_off"] + (params["weights_bytes"] if offset < 0 else 0) + offset
+        for i, byte in enumerate(value):
+            _byte("data", at + i, byte)(data)
+
+    return edit
+
+
 EDITS: Mapping[str, Any] = {
     "magic": _header("magic", 0),
     "major version 3": _header("version_major", 3),
@@ -325,6 +338,17 @@ def image_vectors() -> list[dict[str, Any]]:
     steps = bytearray(sparse)
     _byte("data", 8, 200)(steps)
     cases["delta8 step beyond the row"] = with_crc(steps)
+    for name, offset, value in (
+        ("dense_sums without room for a product", -4, bytes(4)),
+        ("pairs without room for a product", -4, bytes(4)),
+        ("pairs of a word that is no pair", 1, b"\x55"),
+        ("pairs with a weight in a row that is not there", 11, b"\x01"),
+    ):
+        data = bytearray(small_image(name.split()[0]))
+        _weights_bytes(offset, value)(data)
+        cases[name] = with_crc(data)
+    for encoding in ("dense_sums", "pairs"):
+        cases[f"valid, {encoding}"] = small_image(encoding)
     cases["cut off after the header"] = dense[:64]
     cases["cut off within the header"] = dense[:40]
     return [{"name": name, **verdict(data)} for name, data in cases.items()]

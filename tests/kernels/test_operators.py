@@ -21,7 +21,10 @@ from tests.one_operator import OPERATORS, Example
 
 EXAMPLES = int(os.environ.get("EDGESPARSE_EXAMPLES", "60"))
 SPARSE = ["bitmap", "run4", "delta8"]
-ENCODINGS = {"CONV_2D": ["dense", *SPARSE], "FULLY_CONNECTED": ["dense", *SPARSE]}
+ENCODINGS = {
+    "CONV_2D": ["dense", *SPARSE, "dense_sums", "pairs"],
+    "FULLY_CONNECTED": ["dense", *SPARSE, "pairs"],
+}
 
 
 def check_against_oracle(example: Example, encoding: str | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,22 +15,22 @@ from edgesparse import oracle
 from edgesparse.deploy.session import FLAG_NO_ZEROS
 from edgesparse.encode import Encoded, dense_sums, encode, pairs
 from edgesparse.encode.lower.candidate import NEVER
-from edgesparse.encode.lower.skipping import break_even
 from edgesparse.image import build_image
-from edgesparse.model import Model
+from edgesparse.model import Model, parse_model
 from tests.devices import run_native
 from tests.drawing import Example
 from tests.kernels.reference import Window, patches
 from tests.kernels.test_operators import EXAMPLES
 from tests.one_operator import OPERATORS
+from tests.tflite_builder import Builder
 
-SKIPPING = {"CONV_2D": ["dense_sums", "pairs"], "FULLY_CONNECTED": ["pairs"]}
 
-
-def with_params(encoded: Encoded, **params: int) -> Encoded:
-    """The same nodes with other parameters."""
+def with_params(encoded: Encoded, op: str, **params: int) -> Encoded:
+    """The same nodes, those of one operator with other parameters."""
     nodes = tuple(
         replace(node, choice=replace(node.choice, params={**node.choice.params, **params}))
+        if node.op == op
+        else node
         for node in encoded.nodes
     )
     return replace(encoded, nodes=nodes)
@@ -83,14 +82,21 @@ def check_runs(
         assert run.end.macs_done == formed
 
 
-@pytest.mark.parametrize("list_zeros", [0, 1, NEVER])
 @pytest.mark.parametrize(
-    ("operator", "encoding"),
-    [(operator, encoding) for operator, names in SKIPPING.items() for encoding in names],
+    ("operator", "encoding", "list_zeros"),
+    [
+        ("CONV_2D", "dense_sums", 0),
+        ("CONV_2D", "dense_sums", 1),
+        ("CONV_2D", "dense_sums", NEVER),
+        ("CONV_2D", "pairs", 0),
+        ("CONV_2D", "pairs", NEVER),
+        ("FULLY_CONNECTED", "pairs", 0),
+        ("FULLY_CONNECTED", "pairs", NEVER),
+    ],
 )
 def test_equals_reference(operator: str, encoding: str, list_zeros: int) -> None:
-    if encoding == "pairs" and list_zeros != 0:
-        list_zeros = 0  # these kernels have one way only, and list_zeros does not matter
+    """Kernels without a dense way skip zeros whatever list_zeros is."""
+
     @settings(
         max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
@@ -108,17 +114,59 @@ def test_equals_reference(operator: str, encoding: str, list_zeros: int) -> None
         zeros = [int(np.count_nonzero(row == zero_point)) for row in example.rows[0]]
         check_runs(
             example,
-            with_params(encoded, **params),
+            with_params(encoded, operator.lower(), **params),
             [encoding == "pairs" or count >= list_zeros for count in zeros],
         )
 
     check()
 
 
-def test_decision_without_counted_zeros() -> None:
-    assert FLAG_NO_ZEROS
-    raise AssertionError
+@pytest.mark.parametrize("flags", [0, FLAG_NO_ZEROS])
+def test_the_node_decides_in_each_run(flags: int) -> None:
+    """By zeros that telemetry has counted, behind a RESHAPE too, or that the kernel counts."""
+    rng = np.random.default_rng(3)
+    b = Builder()
+    x = b.input((1, 4, 30), 0.1, -5)
+    y = b.reshape(b.unary("RELU", x, scale=0.1, zero_point=-5), (1, 4, 5, 6))
+    w = b.constant(rng.integers(-99, 100, (3, 1, 1, 6)).astype(np.int8), [0.01])
+    bias = b.bias(np.arange(3), y, w)
+    b.output(b.conv_2d(y, w, bias, scale=0.4, zero_point=0, activation="NONE"))
+    model = parse_model(b.finish(), name="decides")
+    rows = [rng.integers(-128, 128, (4, 1, 4, 30)).astype(np.int8)]
+    for row, zeros in enumerate((0, 59, 60, 120)):
+        rows[0][row] = 7
+        rows[0][row].flat[:zeros] = -50
+    encoded = encode(model, encoding="dense_sums")
+    runs = run_native(
+        build_image(with_params(encoded, "conv_2d", list_zeros=60)), rows, flags=flags
+    )
+    for reference, run in zip(oracle.run(model, rows), runs, strict=True):
+        np.testing.assert_array_equal(
+            np.frombuffer(run.outputs[0], np.int8), reference[0].reshape(-1)
+        )
+    assert [run.layers[1].macs_done for run in runs] == [360, 360, 180, 0]
 
 
-def _unused(x: Any) -> None:
-    dense_sums, pairs, break_even
+def test_limit_of_the_lanes() -> None:
+    """At least 257 weights fit, or all of a row that is smaller; order does not matter."""
+    rows = np.full((2, 300), 3, np.int8)
+    assert dense_sums.lane_limit(rows) == dense_sums.NO_LIMIT
+    rows[1] = -128
+    assert dense_sums.lane_limit(rows) == 257
+    rows[1, :150] = 1
+    assert dense_sums.lane_limit(rows) == dense_sums.NO_LIMIT
+    many = np.ones((1, 400), np.int8)
+    many[0, -257:] = 127
+    assert dense_sums.lane_limit(many) == dense_sums.NO_LIMIT
+    many[0, -258:] = 127
+    assert dense_sums.lane_limit(many) == 258 + 130  # 258 * 127 + 130 = 2^23 / 255
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (8, 4), (9, 7), (16, 1)])
+def test_round_trips(shape: tuple[int, int]) -> None:
+    weights = np.random.default_rng(1).integers(-127, 128, shape).astype(np.int8)
+    for encoding in (dense_sums, pairs):
+        np.testing.assert_array_equal(encoding.decode(encoding.encode(weights), *shape), weights)
+    assert pairs.fits(weights)
+    assert not pairs.fits(np.array([[-1], [-128]], np.int8))
+    assert pairs.fits(np.array([[-128], [-127], [0], [-128], [-128]], np.int8))

@@ -31,9 +31,9 @@ static bool should_list(const es_conv_params_t *params, const int8_t *input, con
     return es_count_equal_s8(input, inputs, params->in_zero_point) >= params->list_zeros;
 }
 
-/* Eight outputs at the positions of a band. Returns how many entries were multiplied. */
-static uint32_t run_block(const es_skip_lists_t *lists, const weights_t *weights, const es_channel_t *channels,
-                          uint32_t first, uint32_t out_y, int8_t *output, uint32_t *words) {
+/* Eight outputs at the positions of a band. */
+static void run_block(const es_skip_lists_t *lists, const weights_t *weights, const es_channel_t *channels,
+                      uint32_t first, uint32_t out_y, int8_t *output, uint32_t *words) {
     const es_conv_params_t *window = &lists->window;
     es_skip_block_t block = {.words = (const uint8_t *)words,
                              .out = es_output(window->out_zero_point, window->act_min, window->act_max)};
@@ -45,7 +45,7 @@ static uint32_t run_block(const es_skip_lists_t *lists, const weights_t *weights
     es_skip_block_bias(&block);
     es_pair_words(words, weights->rows + first * weights->row_bytes, weights->row_bytes, block.rows,
                   weights->row_bytes / 4);
-    return es_skip_multiply(lists, &block, out_y, output + first);
+    es_skip_multiply(lists, &block, out_y, output + first);
 }
 
 void es_conv_2d_lists_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
@@ -67,10 +67,9 @@ void es_conv_2d_lists_s8(const es_conv_params_t *params, const int8_t *input, co
     for (int32_t batch = 0; batch < window->batches; batch++) {
         for (uint32_t y = 0; y < (uint32_t)window->out_h; y += lists.band_rows) {
             es_skip_list_rows(&lists, input, y);
+            skip->products += (uint64_t)es_skip_count(&lists, y) * out_c;
             for (uint32_t first = 0; first < out_c; first += ES_SKIP_ROWS) {
-                const uint32_t entries = run_block(&lists, &rows, channels, first, y, output + y * out_row, words);
-                const uint32_t present = out_c - first < ES_SKIP_ROWS ? out_c - first : ES_SKIP_ROWS;
-                skip->products += (uint64_t)entries * present;
+                run_block(&lists, &rows, channels, first, y, output + y * out_row, words);
             }
         }
         input += window->in_h * window->in_w * window->in_c;

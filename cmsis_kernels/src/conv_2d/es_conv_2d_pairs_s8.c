@@ -18,12 +18,12 @@ void es_conv_2d_pairs_s8(const es_conv_params_t *params, const int8_t *input, co
     for (int32_t batch = 0; batch < window->batches; batch++) {
         for (uint32_t y = 0; y < (uint32_t)window->out_h; y += lists.band_rows) {
             es_skip_list_rows(&lists, input, y);
+            skip->products += (uint64_t)es_skip_count(&lists, y) * out_c;
             es_skip_block_t block = {.words = weights,
                                      .out = es_output(params->out_zero_point, params->act_min, params->act_max)};
             for (uint32_t first = 0; first < out_c; first += ES_SKIP_ROWS) {
                 es_skip_block_open(&block, channels, first, out_c);
-                const uint32_t entries = es_skip_multiply(&lists, &block, y, output + y * out_row + first);
-                skip->products += (uint64_t)entries * block.rows;
+                es_skip_multiply(&lists, &block, y, output + y * out_row + first);
                 block.words += block_bytes;
             }
         }

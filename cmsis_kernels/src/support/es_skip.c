@@ -14,7 +14,8 @@ enum {
 static es_conv_params_t geometry_of(const es_conv_params_t *params) {
     es_conv_params_t window = *params;
     if (es_window_is_pixel(params)) {
-        const uint64_t positions = (uint64_t)(uint32_t)params->batches * (uint32_t)params->in_h * (uint32_t)params->in_w;
+        const uint64_t positions =
+            (uint64_t)(uint32_t)params->batches * (uint32_t)params->in_h * (uint32_t)params->in_w;
         uint32_t width = ES_SKIP_ROW_INPUTS / (uint32_t)params->in_c;
         width = width < params->band ? width : params->band;
         width = width < positions ? width : (uint32_t)positions;
@@ -46,7 +47,8 @@ static uint32_t lists_bytes(const es_conv_params_t *window, uint32_t slots) {
 static uint32_t places_of(const es_conv_params_t *window) {
     const uint32_t inside = es_size_add(es_size_add((uint32_t)window->in_w, 1), (uint32_t)window->pad_left);
     const uint32_t last = es_size_mul((uint32_t)window->out_w - 1, (uint32_t)window->stride_w);
-    const uint32_t reached = es_size_add(es_size_add(last, (uint32_t)window->kernel_w), 1);
+    const uint32_t taps = es_size_mul((uint32_t)window->kernel_w - 1, (uint32_t)window->dilation_w);
+    const uint32_t reached = es_size_add(es_size_add(last, taps), 2);
     return inside > reached ? inside : reached;
 }
 
@@ -56,8 +58,9 @@ uint32_t es_skip_buffer_size(const es_conv_params_t *params) {
     }
     const es_conv_params_t window = geometry_of(params);
     const uint32_t slots = slots_of(&window, band_rows_of(&window, params->band));
-    const uint32_t starts_bytes = es_size_mul(es_size_mul(places_of(&window), 4), slots);
-    return es_size_round4(es_size_add(lists_bytes(&window, slots), starts_bytes));
+    const uint32_t place_bytes = (uint32_t)sizeof(es_skip_place_t);
+    const uint32_t row_bytes = es_size_add(es_size_mul(places_of(&window), place_bytes), (uint32_t)sizeof(uint32_t));
+    return es_size_round4(es_size_add(lists_bytes(&window, slots), es_size_mul(row_bytes, slots)));
 }
 
 void es_skip_open(es_skip_lists_t *lists, const es_conv_params_t *params, uint32_t limit, void *scratch) {
@@ -68,7 +71,8 @@ void es_skip_open(es_skip_lists_t *lists, const es_conv_params_t *params, uint32
     lists->places = places_of(&lists->window);
     lists->limit = limit;
     lists->lists = scratch;
-    lists->starts = lists->lists + lists_bytes(&lists->window, lists->slots) / 4;
+    lists->entries = lists->lists + lists_bytes(&lists->window, lists->slots) / 4;
+    lists->row_places = (es_skip_place_t *)(void *)(lists->entries + lists->slots);
 }
 
 uint32_t *es_skip_list_vector(uint32_t *list, const int8_t *from, uint32_t count, int32_t zero_point,
@@ -94,21 +98,39 @@ uint32_t *es_skip_list_vector(uint32_t *list, const int8_t *from, uint32_t count
 static void list_row(const es_skip_lists_t *lists, const int8_t *from, uint32_t pixels, uint32_t slot) {
     const uint32_t in_c = (uint32_t)lists->window.in_c;
     const int32_t zero_point = lists->window.in_zero_point;
-    uint32_t *const row = lists->lists + slot * (uint32_t)lists->window.in_w * in_c;
-    uint32_t *starts = lists->starts + slot * lists->places;
-    uint32_t *const starts_end = starts + lists->places;
-    uint32_t *list = row;
+    es_skip_place_t *place = lists->row_places + slot * lists->places;
+    es_skip_place_t *const places_end = place + lists->places;
+    uint32_t *list = lists->lists + slot * (uint32_t)lists->window.in_w * in_c;
     uint32_t position = 0;
+    int32_t behind = lists->window.pad_left * (int32_t)in_c;
     for (int32_t i = 0; i < lists->window.pad_left; i++) {
-        *starts++ = 0;
+        *place++ = (es_skip_place_t){es_skip_address(list), behind * ES_SKIP_WORD_BYTES};
+        behind -= (int32_t)in_c;
     }
-    for (uint32_t input = 0; input < pixels * in_c; input += in_c) {
-        *starts++ = (uint32_t)(list - row) | (input - position) << 16;
-        list = es_skip_list_vector(list, from + input, in_c, zero_point, &position);
+    for (; pixels != 0; pixels--) {
+        *place++ = (es_skip_place_t){es_skip_address(list), -(int32_t)position * ES_SKIP_WORD_BYTES};
+        list = es_skip_list_vector(list, from, in_c, zero_point, &position);
+        from += in_c;
     }
-    while (starts != starts_end) {
-        *starts++ = (uint32_t)(list - row);
+    while (place != places_end) {
+        *place++ = (es_skip_place_t){es_skip_address(list), 0};
     }
+}
+
+/* Entries under all windows of a row of the image, one filter row high. */
+static uint32_t row_entries(const es_skip_lists_t *lists, uint32_t slot) {
+    const es_conv_params_t *window = &lists->window;
+    const es_skip_place_t *const places = lists->row_places + slot * lists->places;
+    const uint32_t at_once = window->dilation_w == 1 ? (uint32_t)window->kernel_w : 1;
+    uint32_t bytes = 0;
+    for (uint32_t kx = 0; kx < (uint32_t)window->kernel_w; kx += at_once) {
+        const es_skip_place_t *place = places + kx * (uint32_t)window->dilation_w;
+        for (uint32_t left = (uint32_t)window->out_w; left != 0; left--) {
+            bytes += place[at_once].first - place[0].first;
+            place += window->stride_w;
+        }
+    }
+    return bytes / 4;
 }
 
 /* Pixels of a row: the last one of a list of pixels may be shorter. */
@@ -142,7 +164,21 @@ void es_skip_list_rows(const es_skip_lists_t *lists, const int8_t *image, uint32
     for (int32_t y = first > listed ? first : listed; y < end; y++) {
         list_row(lists, image + y * window->in_w * window->in_c, pixels_of(lists, (uint32_t)y),
                  (uint32_t)y % lists->slots);
+        lists->entries[(uint32_t)y % lists->slots] = row_entries(lists, (uint32_t)y % lists->slots);
     }
+}
+
+uint32_t es_skip_count(const es_skip_lists_t *lists, uint32_t out_y) {
+    const es_conv_params_t *window = &lists->window;
+    const uint32_t end = out_y + rows_here(lists, out_y);
+    uint32_t entries = 0;
+    for (; out_y < end; out_y++) {
+        for (int32_t ky = 0; ky < window->kernel_h; ky++) {
+            const int32_t y = (int32_t)out_y * window->stride_h - window->pad_top + ky * window->dilation_h;
+            entries += y >= 0 && y < window->in_h ? lists->entries[(uint32_t)y % lists->slots] : 0;
+        }
+    }
+    return entries;
 }
 
 /* --- Products --- */
@@ -220,8 +256,7 @@ static void write_any(const es_skip_block_t *block, const es_lists_span_t *spans
 
 /* What stays the same along a row of outputs, for up to SPANS rows of the filter. */
 typedef struct {
-    const uint32_t *starts;
-    const uint32_t *list;
+    const es_skip_place_t *places;
     const uint8_t *words;
 } tap_row_t;
 
@@ -229,15 +264,12 @@ typedef struct {
 static uint32_t find_tap_rows(const es_skip_lists_t *lists, const es_skip_block_t *block, uint32_t out_y, int32_t *ky,
                               tap_row_t rows[SPANS]) {
     const es_conv_params_t *window = &lists->window;
-    const uint32_t row_inputs = (uint32_t)(window->in_w * window->in_c);
     const uint32_t tap_bytes = (uint32_t)(window->kernel_w * window->in_c) * ES_SKIP_WORD_BYTES;
     uint32_t count = 0;
     for (; *ky < window->kernel_h && count < SPANS; ++*ky) {
         const int32_t y = (int32_t)out_y * window->stride_h - window->pad_top + *ky * window->dilation_h;
         if (y >= 0 && y < window->in_h) {
-            const uint32_t slot = (uint32_t)y % lists->slots;
-            rows[count].starts = lists->starts + slot * lists->places;
-            rows[count].list = lists->lists + slot * row_inputs;
+            rows[count].places = lists->row_places + (uint32_t)y % lists->slots * lists->places;
             rows[count].words = block->words + (uint32_t)*ky * tap_bytes;
             count++;
         }
@@ -245,107 +277,106 @@ static uint32_t find_tap_rows(const es_skip_lists_t *lists, const es_skip_block_
     return count;
 }
 
-/* The entries of a row's places first..end-1. Their operands begin `behind_bytes` before those of the input that an entry
- * stands for. Returns how many they are.
- */
-ES_INLINE uint32_t find_span(const tap_row_t *row, uint32_t first, uint32_t end, uint32_t behind_bytes,
-                             es_lists_span_t *span) {
-    const uint32_t start = row->starts[first];
-    const uint32_t after = row->starts[end] & 0xffffU;
-    span->first = row->list + (start & 0xffffU);
-    span->end = row->list + after;
-    const int32_t from_words = (int32_t)((start >> 16) * ES_SKIP_WORD_BYTES - behind_bytes);
-    span->base = (const uint8_t *)((uintptr_t)row->words + (uintptr_t)(intptr_t)from_words);
-    return after - (start & 0xffffU);
+/* The entries of places 0..taps-1, the first of which meets the filter row's first words. */
+ES_INLINE es_lists_span_t span_of(const es_skip_lists_t *lists, const es_skip_place_t *place, uint32_t taps,
+                                  const uint8_t *words) {
+    const es_lists_span_t span = {es_skip_entry(lists->lists, place->first),
+                                  (const uint8_t *)((uintptr_t)words + (uintptr_t)(intptr_t)place->behind_bytes),
+                                  es_skip_entry(lists->lists, place[taps].first)};
+    return span;
 }
 
-/* One position where a filter has more rows than SPANS, or gaps. Returns its entries. */
-static uint32_t multiply_slowly(const es_skip_lists_t *lists, const es_skip_block_t *block, uint32_t out_y, int32_t x,
-                                int8_t *output) {
+/* One position where a filter has more rows than SPANS, or gaps. */
+static void multiply_slowly(const es_skip_lists_t *lists, const es_skip_block_t *block, uint32_t out_y, uint32_t place,
+                            int8_t *output) {
     const es_conv_params_t *window = &lists->window;
+    const uint32_t tap_bytes = (uint32_t)window->in_c * ES_SKIP_WORD_BYTES;
     int32_t sums[ES_SKIP_ROWS];
-    uint32_t entries = 0;
     memcpy(sums, block->bias, sizeof(sums));
     for (int32_t ky = 0; ky < window->kernel_h;) {
         tap_row_t rows[SPANS];
         const uint32_t count = find_tap_rows(lists, block, out_y, &ky, rows);
-        for (int32_t kx = 0; kx < window->kernel_w; kx++) {
-            const int32_t column = x + kx * window->dilation_w;
-            const uint32_t place = (uint32_t)(column + window->pad_left);
-            for (uint32_t i = 0; i < count && column >= 0 && column < window->in_w; i++) {
-                es_lists_span_t span;
-                const uint32_t behind_bytes = (uint32_t)((column - kx) * window->in_c) * ES_SKIP_WORD_BYTES;
-                entries += find_span(&rows[i], place, place + 1, behind_bytes, &span);
+        for (uint32_t kx = 0; kx < (uint32_t)window->kernel_w; kx++) {
+            const uint32_t tap_place = place + kx * (uint32_t)window->dilation_w;
+            for (uint32_t i = 0; i < count; i++) {
+                const es_lists_span_t span =
+                    span_of(lists, &rows[i].places[tap_place], 1, rows[i].words + kx * tap_bytes);
                 add_in_pieces(&span, 1, lists->limit, sums);
             }
         }
     }
     write_outputs(block, sums, output);
-    return entries;
 }
 
-/* The block's outputs of `count` spans, one at least, which have `entries` entries. */
-ES_INLINE void multiply_spans(const es_skip_block_t *block, const es_lists_span_t *spans, uint32_t count,
-                              uint32_t entries, uint32_t limit, int8_t *output) {
-    if (ES_UNLIKELY(!block->is_short || entries > limit)) {
+/* The block's outputs of `count` spans, one at least, whatever they are and however many there are of either. */
+static void multiply_spans(const es_skip_block_t *block, const es_lists_span_t *spans, uint32_t count, uint32_t limit,
+                           int8_t *output) {
+    uint32_t entries = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        entries += (uint32_t)(spans[i].end - spans[i].first);
+    }
+    if (!block->is_short || entries > limit) {
         write_any(block, spans, count, entries > limit, limit, output);
-    } else if (ES_UNLIKELY(block->rows != ES_SKIP_ROWS)) {
+    } else if (block->rows == ES_SKIP_ROWS) {
+        es_lists_span_outputs(spans, spans + count, &block->fast, output);
+    } else {
         int8_t all[ES_SKIP_ROWS];
         es_lists_span_outputs(spans, spans + count, &block->fast, all);
         memcpy(output, all, block->rows);
-    } else {
-        es_lists_span_outputs(spans, spans + count, &block->fast, output);
     }
 }
 
 void es_skip_span(const es_skip_block_t *block, const es_lists_span_t *span, uint32_t limit, int8_t *output) {
-    multiply_spans(block, span, 1, (uint32_t)(span->end - span->first), limit, output);
+    multiply_spans(block, span, 1, limit, output);
 }
 
-/* A row of `positions` outputs under the tap rows. Returns the entries. */
-static uint32_t multiply_row(const es_skip_lists_t *lists, const es_skip_block_t *block, const tap_row_t *rows,
-                             uint32_t row_count, uint32_t positions, int8_t *output) {
-    const es_conv_params_t *window = &lists->window;
-    const uint32_t taps = (uint32_t)window->kernel_w;
-    const uint32_t step_bytes = (uint32_t)(window->stride_w * window->in_c) * ES_SKIP_WORD_BYTES;
+/* A row of `positions` outputs under `count` tap rows. `fast`: block is short and whole, and lanes hold any window. */
+ES_INLINE void multiply_row(const es_skip_lists_t *lists, const es_skip_block_t *block, const tap_row_t *rows,
+                            uint32_t count, bool fast, uint32_t positions, int8_t *output) {
+    const uint32_t taps = (uint32_t)lists->window.kernel_w;
+    const uint32_t step = (uint32_t)lists->window.stride_w;
+    const uint32_t pitch = (uint32_t)lists->window.out_c;
     es_lists_span_t spans[SPANS];
-    uint32_t behind_bytes = 0U - (uint32_t)(window->pad_left * window->in_c) * ES_SKIP_WORD_BYTES;
-    uint32_t entries = 0;
     uint32_t place = 0;
-    spans[0] = (es_lists_span_t){lists->lists, block->words, lists->lists}; /* empty: where no row meets the image */
     for (; positions != 0; positions--) {
-        uint32_t found = 0;
-        for (uint32_t i = 0; i < row_count; i++) {
-            found += find_span(&rows[i], place, place + taps, behind_bytes, &spans[i]);
+        for (uint32_t i = 0; i < count; i++) {
+            spans[i] = span_of(lists, &rows[i].places[place], taps, rows[i].words);
         }
-        multiply_spans(block, spans, row_count == 0 ? 1 : row_count, found, lists->limit, output);
-        entries += found;
-        behind_bytes += step_bytes;
-        place += (uint32_t)window->stride_w;
-        output += window->out_c;
+        if (fast) {
+            es_lists_span_outputs(spans, spans + count, &block->fast, output);
+        } else {
+            multiply_spans(block, spans, count, lists->limit, output);
+        }
+        place += step;
+        output += pitch;
     }
-    return entries;
 }
 
-uint32_t es_skip_multiply(const es_skip_lists_t *lists, const es_skip_block_t *block, uint32_t out_y, int8_t *output) {
+void es_skip_multiply(const es_skip_lists_t *lists, const es_skip_block_t *block, uint32_t out_y, int8_t *output) {
     const es_conv_params_t *window = &lists->window;
     const uint32_t end = out_y + rows_here(lists, out_y);
+    const uint32_t columns = (uint32_t)(window->kernel_h * window->kernel_w) * (uint32_t)window->in_c;
     const bool is_simple = window->kernel_h <= SPANS && (window->dilation_w == 1 || window->kernel_w == 1);
-    uint32_t entries = 0;
+    const bool is_fast = block->is_short && block->rows == ES_SKIP_ROWS && columns <= lists->limit;
     for (; out_y < end; out_y++) {
         const uint32_t positions = es_window_is_pixel(window) ? pixels_of(lists, out_y) : (uint32_t)window->out_w;
-        if (is_simple) {
-            int32_t ky = 0;
-            tap_row_t rows[SPANS];
-            const uint32_t row_count = find_tap_rows(lists, block, out_y, &ky, rows);
-            entries += multiply_row(lists, block, rows, row_count, positions, output);
-        } else {
+        int32_t ky = 0;
+        tap_row_t rows[SPANS];
+        const uint32_t count = is_simple ? find_tap_rows(lists, block, out_y, &ky, rows) : 0;
+        if (count == 0) {
             for (uint32_t i = 0; i < positions; i++) {
-                const int32_t x = (int32_t)i * window->stride_w - window->pad_left;
-                entries += multiply_slowly(lists, block, out_y, x, output + i * (uint32_t)window->out_c);
+                multiply_slowly(lists, block, out_y, i * (uint32_t)window->stride_w,
+                                output + i * (uint32_t)window->out_c);
             }
+        } else if (!is_fast) {
+            multiply_row(lists, block, rows, count, false, positions, output);
+        } else if (count == 1) {
+            multiply_row(lists, block, rows, 1, true, positions, output);
+        } else if (count == 3) {
+            multiply_row(lists, block, rows, 3, true, positions, output);
+        } else {
+            multiply_row(lists, block, rows, count, true, positions, output);
         }
         output += positions * (uint32_t)window->out_c;
     }
-    return entries;
 }

@@ -12,9 +12,22 @@
 #include "es_requant.h"
 
 enum {
-    ES_SKIP_ROWS = 8,      /* outputs made at a time, those of a block */
+    ES_SKIP_ROWS = 8,       /* outputs made at a time, those of a block */
     ES_SKIP_WORD_BYTES = 16 /* words of a column: two weights in each of four */
 };
+
+/* A pixel of a listed row, or a place beside the row. */
+typedef struct {
+    uint32_t first;       /* es_skip_address of its first entry, or of the next one if it has none */
+    int32_t behind_bytes; /* from the pixel's words to where the steps stand before that entry */
+} es_skip_place_t;
+
+/* The lower half of an entry's address is all that its distance from the lists' start needs. */
+ES_INLINE uint32_t es_skip_address(const uint32_t *entry) { return (uint32_t)(uintptr_t)entry; }
+
+ES_INLINE const uint32_t *es_skip_entry(const uint32_t *lists, uint32_t address) {
+    return (const uint32_t *)((uintptr_t)lists + (address - es_skip_address(lists)));
+}
 
 /* Where a convolution's lists are, and of what. */
 typedef struct {
@@ -25,7 +38,8 @@ typedef struct {
     uint32_t limit;          /* entries whose products the lanes hold */
     uint32_t *lists;         /* slots * in_w * in_c */
     uint32_t places;         /* of a row's starts: from pixel -pad_left to where the last window ends, or the row */
-    uint32_t *starts;        /* slots * places; entries before the pixel, and << 16 the input where the steps stand */
+    uint32_t *entries;       /* of each slot, under all windows of a row */
+    es_skip_place_t *row_places; /* slots * places */
 } es_skip_lists_t;
 
 /* What the eight outputs of a block have in common. */
@@ -48,10 +62,11 @@ void es_skip_open(es_skip_lists_t *lists, const es_conv_params_t *params, uint32
 /* Lists the input rows that output rows out_y .. out_y + band_rows - 1 need, from those that out_y - band_rows .. needed. */
 void es_skip_list_rows(const es_skip_lists_t *lists, const int8_t *image, uint32_t out_y);
 
-/* Eight outputs at each position of those rows to `output`, which is of out_y's first position and the block's first row.
- * Returns how many entries it has multiplied.
- */
-uint32_t es_skip_multiply(const es_skip_lists_t *lists, const es_skip_block_t *block, uint32_t out_y, int8_t *output);
+/* How many entries the windows of those output rows have, each as often as it is in one. */
+uint32_t es_skip_count(const es_skip_lists_t *lists, uint32_t out_y);
+
+/* Eight outputs at each position of those rows to `output`, which is of out_y's first position and the block's first row. */
+void es_skip_multiply(const es_skip_lists_t *lists, const es_skip_block_t *block, uint32_t out_y, int8_t *output);
 
 /* The non-zero elements of a vector as entries, from `list` on; `position` inputs lie between the last entry and the first
  * element, and afterwards between the last entry and what follows. Returns the list's new end.
