@@ -15,7 +15,7 @@ from edgesparse.encode.encoded import Encoded, EncodedNode, Variant
 from edgesparse.encode.goal import Goal
 from edgesparse.errors import DoesNotFitError
 from edgesparse.memory import plan_memory, tensors_live
-from edgesparse.plan import aligned
+from edgesparse.plan import ALIGN_BYTES, aligned
 
 __all__ = ["choose"]
 
@@ -97,16 +97,14 @@ class _Search:
     def fit_ram(self, limit_bytes: int) -> bool:
         """Go down until the arena fits; False where the least there is does not."""
         while self.arena_bytes() > limit_bytes:
-            over = [i for i, live in enumerate(self.tensors) if self._exceeds(i, limit_bytes - live)]
+            room = [(limit_bytes - live) // ALIGN_BYTES * ALIGN_BYTES for live in self.tensors]
+            over = [i for i, each in enumerate(self.chosen) if each.scratch_bytes > room[i]]
             for i in over:
-                self.scratch_limit[i] = limit_bytes - self.tensors[i]
+                self.scratch_limit[i] = min(room[i], self.scratch_limit[i])
             changed = [self._pick(i) for i in over]
             if not any(changed) and not self._squeeze():
                 return False
         return True
-
-    def _exceeds(self, at: int, room_bytes: int) -> bool:
-        return aligned(self.chosen[at].scratch_bytes) > room_bytes
 
     def _squeeze(self) -> bool:
         """All fits by itself but not together: less scratch for the node that has the most."""
@@ -197,14 +195,15 @@ def _refuse_ram(search: _Search, name_of: Callable[[EncodedNode], str]) -> None:
     )
 
 
-def choose(encoded: Encoded, goal: Goal, *, weights_limit_bytes: int | None = None) -> Encoded:
-    """Choose among the variants of every node.
+def choose(encoded: Encoded, *, weights_limit_bytes: int | None = None) -> Encoded:
+    """Choose among the variants of every node, for the goal of `encoded`.
 
     weights_limit_bytes: what the constant data of all nodes may take together.
 
     Raises DoesNotFitError where not even the least scratch fits into goal.max_ram, or not even the
     smallest weights into the limit.
     """
+    goal = encoded.goal
     options = [_allowed(node.variants, goal) for node in encoded.nodes]
     search = _Search(encoded, options, goal)
     ram_limit = _ram_limit(search)
