@@ -94,13 +94,22 @@ class _Search:
             self.chosen[at] = min(options, key=lambda o: (o.scratch_bytes, _cost(o)))
         return self.chosen[at] != before
 
+    def least_arena_bytes(self) -> int:
+        """The arena with the least scratch that each node can do with."""
+        least = [min(option.scratch_bytes for option in each) for each in self.options]
+        return plan_memory(self.encoded, least).arena_bytes
+
     def fit_ram(self, limit_bytes: int) -> bool:
-        """Go down until the arena fits; False where the least there is does not."""
+        """Go down until the arena fits, or is the least there can be; False if that is more."""
+        least = self.least_arena_bytes()
+        if least > limit_bytes:
+            self.fit_ram(least)
+            return False
+        room = [(limit_bytes - live) // ALIGN_BYTES * ALIGN_BYTES for live in self.tensors]
+        self.scratch_limit = list(map(min, room, self.scratch_limit))
         while self.arena_bytes() > limit_bytes:
-            room = [(limit_bytes - live) // ALIGN_BYTES * ALIGN_BYTES for live in self.tensors]
-            over = [i for i, each in enumerate(self.chosen) if each.scratch_bytes > room[i]]
-            for i in over:
-                self.scratch_limit[i] = min(room[i], self.scratch_limit[i])
+            limits = zip(self.chosen, self.scratch_limit, strict=True)
+            over = [i for i, (each, limit) in enumerate(limits) if each.scratch_bytes > limit]
             changed = [self._pick(i) for i in over]
             if not any(changed) and not self._squeeze():
                 return False
