@@ -104,6 +104,10 @@ bench: setup ## Measure the shared models, rewrite README's performance tables; 
 	@mkdir -p build
 	@$(BIN)/python host/bench_readme.py "$${EDGESPARSE_MODELS:-../shared/models}" --json build/bench.json
 
+.PHONY: cost
+cost: setup ## Measure single layers of every kernel in QEMU, rewrite edgesparse/cost.json
+	@$(BIN)/python -m host.fit_cost
+
 .PHONY: clean
 clean: ## Remove all that was built, .venv too
 	@rm -rf .venv build dist

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from typer.exceptions import TyperException
 
 from edgesparse import __version__
 from edgesparse.errors import EdgesparseError, StoppedError, UsageError
+
+if TYPE_CHECKING:
+    from edgesparse.pipeline import Recipe
 
 app = typer.Typer(
     name="edgesparse",
@@ -67,6 +70,58 @@ EncodingOption = Annotated[
         "--encoding", help="Weight encoding for every layer that has it; default: the cheapest."
     ),
 ]
+OptimizeOption = Annotated[
+    str,
+    typer.Option(
+        "--optimize",
+        metavar="WHAT",
+        help="Choose kernels for cycles, instructions or size; balanced: cycles, in little RAM.",
+    ),
+]
+CpuOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cpu",
+        metavar="CORE",
+        help="Core that costs are predicted for. Default: the board's, else cortex-m4.",
+    ),
+]
+MaxRamOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-ram", metavar="BYTES", help="The most the arena may take, tensors and scratch."
+    ),
+]
+MaxFlashOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-flash",
+        metavar="BYTES",
+        help="The most the image may take; weights may then be larger than dense if faster.",
+    ),
+]
+SkipOption = Annotated[
+    str,
+    typer.Option(
+        "--skip-activations",
+        metavar="auto|off",
+        help="Whether kernels may skip zero activations where that pays.",
+    ),
+]
+_PROFILE_HELP = (
+    "Rows (.npz) or a run's log to take the zeros of activations from. Default: rows of --inputs"
+    " that are not run, else assumed."
+)
+ProfileOption = Annotated[
+    Path | None,
+    typer.Option("--profile", "--profile-from", metavar="FILE.npz|DIR", help=_PROFILE_HELP),
+]
+ProfileRowsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile-rows", metavar="FIRST-LAST", help="Rows of --profile. Default: the first 20."
+    ),
+]
 ResetOption = Annotated[
     bool,
     typer.Option(
@@ -75,6 +130,36 @@ ResetOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+def _recipe(
+    method: str,
+    sparsity: float,
+    depthwise: bool,
+    encoding: str | None,
+    optimize: str,
+    cpu: str | None,
+    max_ram: int | None,
+    max_flash: int | None,
+    skip_activations: str,
+    profile: Path | None,
+    profile_rows: str | None,
+) -> Recipe:
+    from edgesparse.pipeline import Recipe, parse_rows
+
+    return Recipe(
+        method,
+        sparsity,
+        depthwise,
+        encoding,
+        optimize=optimize,
+        cpu=cpu,
+        max_ram=max_ram,
+        max_flash=max_flash,
+        skip_activations=skip_activations,
+        profile=profile,
+        profile_rows=None if profile_rows is None else parse_rows(profile_rows),
+    )
 
 
 def _print_json(document: Any) -> None:
@@ -115,6 +200,13 @@ def deploy(
     sparsity: SparsityOption = 0.0,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
+    optimize: OptimizeOption = "cycles",
+    cpu: CpuOption = None,
+    max_ram: MaxRamOption = None,
+    max_flash: MaxFlashOption = None,
+    skip_activations: SkipOption = "auto",
+    profile: ProfileOption = None,
+    profile_rows: ProfileRowsOption = None,
     log: Annotated[
         Path | None,
         typer.Option(
@@ -152,7 +244,6 @@ def deploy(
     runs. The log of the run is a folder with the bytes received, the records and the summary.
     """
     from edgesparse.deploy.run import Options, deploy_model
-    from edgesparse.pipeline import Recipe
 
     options = Options(
         board=board,
@@ -164,7 +255,19 @@ def deploy(
         reset_state=reset_state,
         part=part,
     )
-    recipe = Recipe(method, sparsity, depthwise, encoding)
+    recipe = _recipe(
+        method,
+        sparsity,
+        depthwise,
+        encoding,
+        optimize,
+        cpu,
+        max_ram,
+        max_flash,
+        skip_activations,
+        profile,
+        profile_rows,
+    )
     document = deploy_model(model, recipe, options, quiet=as_json)
     if as_json:
         _print_json(document)
@@ -182,6 +285,13 @@ def convert(
     sparsity: SparsityOption = 0.0,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
+    optimize: OptimizeOption = "cycles",
+    cpu: CpuOption = None,
+    max_ram: MaxRamOption = None,
+    max_flash: MaxFlashOption = None,
+    skip_activations: SkipOption = "auto",
+    profile: ProfileOption = None,
+    profile_rows: ProfileRowsOption = None,
     tflite: Annotated[
         Path | None,
         typer.Option("--tflite", metavar="OUT.tflite", help="Also write the thresholded .tflite."),
@@ -189,11 +299,22 @@ def convert(
     as_json: JsonOption = False,
 ) -> None:
     """Convert a .tflite into a sparse image (.esm)."""
-    from edgesparse.pipeline import Recipe, convert_file
+    from edgesparse.pipeline import convert_file
 
-    document = convert_file(
-        model, output, Recipe(method, sparsity, depthwise, encoding), tflite=tflite
+    recipe = _recipe(
+        method,
+        sparsity,
+        depthwise,
+        encoding,
+        optimize,
+        cpu,
+        max_ram,
+        max_flash,
+        skip_activations,
+        profile,
+        profile_rows,
     )
+    document = convert_file(model, output, recipe, tflite=tflite)
     if as_json:
         _print_json(document)
     else:
@@ -208,22 +329,52 @@ def analyze(
     sparsity: SparsityOption = 0.0,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
+    optimize: OptimizeOption = "cycles",
+    cpu: CpuOption = None,
+    max_ram: MaxRamOption = None,
+    max_flash: MaxFlashOption = None,
+    skip_activations: SkipOption = "auto",
+    profile: ProfileOption = None,
+    profile_rows: ProfileRowsOption = None,
+    alternatives: Annotated[
+        bool,
+        typer.Option("--alternatives", help="Show all ways to run each layer, and why which one."),
+    ] = False,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="DIR", help="Show what a run's log measured beside."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a model is made of, layer by layer.
 
-    Operators, shapes, MACs, weights, zeros, bytes dense and encoded, flash and RAM.
+    Operators, shapes, MACs, weights, zeros, bytes dense and encoded, flash and RAM, predicted cost.
     """
     from edgesparse.analyze import analyze as analyze_image
-    from edgesparse.analyze import render_analysis
-    from edgesparse.pipeline import Recipe, convert_model, read_model
+    from edgesparse.analyze import show_analysis
+    from edgesparse.pipeline import make_image, read_model
+    from edgesparse.telemetry.log import replay as replay_log
 
-    image, thinned = convert_model(read_model(model), Recipe(method, sparsity, depthwise, encoding))
-    document = analyze_image(thinned, image)
+    recipe = _recipe(
+        method,
+        sparsity,
+        depthwise,
+        encoding,
+        optimize,
+        cpu,
+        max_ram,
+        max_flash,
+        skip_activations,
+        profile,
+        profile_rows,
+    )
+    made = make_image(read_model(model), recipe)
+    measured = None if run is None else replay_log(run)
+    document = analyze_image(made.model, made.image, made.encoded, measured=measured)
     if as_json:
         _print_json(document)
-    else:
-        Console().print(render_analysis(document))
+        return
+    show_analysis(document, alternatives=alternatives)
 
 
 @app.command()
@@ -236,6 +387,13 @@ def validate(
     sparsity: SparsityOption = 0.0,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
+    optimize: OptimizeOption = "cycles",
+    cpu: CpuOption = None,
+    max_ram: MaxRamOption = None,
+    max_flash: MaxFlashOption = None,
+    skip_activations: SkipOption = "auto",
+    profile: ProfileOption = None,
+    profile_rows: ProfileRowsOption = None,
     timeout: Annotated[
         float,
         typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
@@ -248,10 +406,21 @@ def validate(
     Every layer's output and zero count must equal the reference interpreter's; the first
     difference is named, and the exit code is then 7.
     """
-    from edgesparse.pipeline import Recipe
     from edgesparse.validate import check_validation, validate_model
 
-    recipe = Recipe(method, sparsity, depthwise, encoding)
+    recipe = _recipe(
+        method,
+        sparsity,
+        depthwise,
+        encoding,
+        optimize,
+        cpu,
+        max_ram,
+        max_flash,
+        skip_activations,
+        profile,
+        profile_rows,
+    )
     document = validate_model(
         model,
         recipe,
@@ -336,6 +505,23 @@ def bench(
     method: MethodOption = "topk",
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
+    optimize: OptimizeOption = "cycles",
+    cpu: CpuOption = None,
+    max_ram: MaxRamOption = None,
+    max_flash: MaxFlashOption = None,
+    skip_activations: Annotated[
+        str,
+        typer.Option(
+            "--skip-activations",
+            metavar="auto|off,…",
+            help="Whether kernels may skip zero activations where that pays.",
+        ),
+    ] = "auto",
+    profile_from: Annotated[
+        Path | None,
+        typer.Option("--profile-from", metavar="FILE.npz|DIR", help=_PROFILE_HELP),
+    ] = None,
+    profile_rows: ProfileRowsOption = None,
     inputs: InputsOption = None,
     runs: Annotated[
         int, typer.Option("--runs", "-n", min=1, help="Inferences that a count is the mean of.")
@@ -391,7 +577,20 @@ def bench(
         sparsities=parse_shares(sparsity),
         method=method,
         depthwise=depthwise,
-        encoding=encoding,
+        choice=_recipe(
+            "none",
+            0.0,
+            False,
+            encoding,
+            optimize,
+            cpu,
+            max_ram,
+            max_flash,
+            "auto",
+            profile_from,
+            profile_rows,
+        ),
+        skips=parse_names(skip_activations),
         inputs=inputs,
         runs=runs,
         timeout_s=timeout,

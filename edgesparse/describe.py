@@ -6,8 +6,8 @@ import numpy as np
 
 from edgesparse import ops
 from edgesparse.edges import device_input, input_meta, output_meta
-from edgesparse.encode import Encoded
-from edgesparse.meta import LayerMeta, Meta, SparsifyMeta
+from edgesparse.encode import Encoded, Goal
+from edgesparse.meta import GoalMeta, LayerMeta, Meta, ProfileMeta, SparsifyMeta
 from edgesparse.model import Model, Node
 
 
@@ -69,11 +69,29 @@ def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
         activations=_activations(encoded, node),
         dense_bytes=weights,
         encoded_bytes=0 if row is None else len(row.choice.weights),
+        predicted_cost=0 if row is None else row.chosen.cost or 0,
         **(_same_as(encoded, node) if renames else {}),
     )
 
 
-def describe(encoded: Encoded, sparsify: SparsifyMeta | None, *, scratch_bytes: int) -> Meta:
+def _goal(goal: Goal) -> GoalMeta:
+    return GoalMeta(
+        optimize=goal.optimize,
+        cpu=goal.cpu,
+        unit=goal.unit,
+        max_ram=goal.max_ram,
+        max_flash=goal.max_flash,
+        skip_activations=goal.skip_activations,
+    )
+
+
+def describe(
+    encoded: Encoded,
+    sparsify: SparsifyMeta | None,
+    profile: ProfileMeta | None = None,
+    *,
+    scratch_bytes: int,
+) -> Meta:
     """Meta of an image; `scratch_bytes` is the largest scratch of a node."""
     model = encoded.model
     device = {node.layer: i for i, node in enumerate(encoded.nodes)}
@@ -81,6 +99,8 @@ def describe(encoded: Encoded, sparsify: SparsifyMeta | None, *, scratch_bytes: 
         name=model.name,
         source_sha256=model.sha256(),
         sparsify=sparsify,
+        goal=_goal(encoded.goal),
+        profile=profile,
         layers=tuple(_layer(encoded, node, device) for node in model.nodes),
         inputs=tuple(input_meta(model, i) for i in model.inputs),
         outputs=tuple(output_meta(model, i) for i in model.outputs),

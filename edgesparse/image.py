@@ -17,7 +17,7 @@ from edgesparse.describe import describe
 from edgesparse.encode import Encoded, EncodedNode
 from edgesparse.errors import FormatError, ImageRefusedError
 from edgesparse.memory import MemoryPlan, plan_memory
-from edgesparse.meta import Meta, SparsifyMeta
+from edgesparse.meta import Meta, ProfileMeta, SparsifyMeta
 
 _ALIGN_BYTES = 16
 _MAGIC = 0x314D5345
@@ -151,7 +151,9 @@ def _tensor_rows(encoded: Encoded, memory: MemoryPlan, data: _DataSection) -> by
     return rows
 
 
-def build_image(encoded: Encoded, *, sparsify: SparsifyMeta | None = None) -> Image:
+def build_image(
+    encoded: Encoded, *, sparsify: SparsifyMeta | None = None, profile: ProfileMeta | None = None
+) -> Image:
     """Plan the memory, lay out all sections and have the loader check the result."""
     data = _DataSection()
     kernels = [native.number("kernel", node.choice.kernel) for node in encoded.nodes]
@@ -180,7 +182,7 @@ def build_image(encoded: Encoded, *, sparsify: SparsifyMeta | None = None) -> Im
         )
         edges += [place[t] for t in (*node.inputs, *node.outputs)]
         params_bytes += params[i]
-    meta = describe(encoded, sparsify, scratch_bytes=max(scratch, default=0))
+    meta = describe(encoded, sparsify, profile, scratch_bytes=max(scratch, default=0))
     sections = {
         "inputs": _index_list([place[i] for i in encoded.device_inputs()]),
         "outputs": _index_list([place[i] for i in encoded.device_outputs()]),

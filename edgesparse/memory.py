@@ -65,15 +65,17 @@ def _lifetimes(encoded: Encoded) -> _Lifetimes:
 
 def _shared(encoded: Encoded, node: EncodedNode, at: int, last: dict[int, int]) -> int | None:
     """The input in whose place a node's only output may lie: one that is read here for good."""
-    if node.choice.kernel not in native.table("in_place") or len(node.outputs) != 1:
+    moves = any(node.choice.params.get(name, 1) != 1 for name in ("stride_h", "stride_w"))
+    if node.choice.kernel not in native.table("in_place") or len(node.outputs) != 1 or moves:
         return None
     output = encoded.root(node.outputs[0])
+    shape = encoded.tensor(node.outputs[0]).shape
     for index in node.inputs:
         source = encoded.root(index)
         if (
             last.get(source) == at
             and encoded.persistent.keys().isdisjoint((source, output))
-            and encoded.tensor(source).elements == encoded.tensor(output).elements
+            and encoded.tensor(index).shape == shape
         ):
             return source
     return None

@@ -23,6 +23,7 @@ class LayerMeta(_Frozen):
     """One node of the .tflite.
 
     node: index of its device node; None for one that is free, folded or done by the host.
+    predicted_cost: of a run, in the unit of GoalMeta; 0 if it is not known.
     same_as_layer, same_as_input: a free RESHAPE's output has the zeros of that layer's output, or
     of that model input.
     """
@@ -39,6 +40,7 @@ class LayerMeta(_Frozen):
     activations: int
     dense_bytes: int
     encoded_bytes: int
+    predicted_cost: int = 0
     same_as_layer: int | None = None
     same_as_input: int | None = None
 
@@ -105,13 +107,45 @@ class SparsifyMeta(_Frozen):
     layers: tuple[LayerSparsityMeta, ...]
 
 
+class GoalMeta(_Frozen):
+    """What the kernels were chosen for, see encode.Goal; `unit` is that of predicted costs."""
+
+    optimize: str
+    cpu: str
+    unit: str
+    max_ram: int | None = None
+    max_flash: int | None = None
+    skip_activations: bool = True
+
+
+class TensorZerosMeta(_Frozen):
+    """Share of zeros expected in a tensor of the .tflite: mean and standard deviation."""
+
+    tensor: int
+    mean: float
+    spread: float
+
+
+class ProfileMeta(_Frozen):
+    """The zeros that were expected in activations; `rows` 0: they were assumed."""
+
+    source: str
+    rows: int
+    tensors: tuple[TensorZerosMeta, ...]
+
+
 class Meta(_Frozen):
-    """All of it.  tensors: the .tflite tensor index of each tensor of the image."""
+    """All of it.  tensors: the .tflite tensor index of each tensor of the image.
+
+    goal, profile: None in images that were made without.
+    """
 
     version: int = VERSION
     name: str
     source_sha256: str
     sparsify: SparsifyMeta | None
+    goal: GoalMeta | None = None
+    profile: ProfileMeta | None = None
     layers: tuple[LayerMeta, ...]
     inputs: tuple[InputMeta, ...]
     outputs: tuple[OutputMeta, ...]

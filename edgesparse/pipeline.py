@@ -2,31 +2,118 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgesparse import demo
+from edgesparse.activations import Profile, assumed, profile_rows, profile_run
 from edgesparse.analyze import analyze
-from edgesparse.encode import encode
-from edgesparse.errors import UsageError
+from edgesparse.encode import Encoded, Goal, encode
+from edgesparse.encode.cost import DEFAULT_CPU
+from edgesparse.errors import DoesNotFitError, UsageError
 from edgesparse.files import read_file, write_file
 from edgesparse.image import Image, build_image, read_image
+from edgesparse.inputs import Inputs, load_inputs
 from edgesparse.meta import LayerSparsityMeta, SparsifyMeta
 from edgesparse.model import Model, parse_model, save_model
 from edgesparse.sparsify import sparsify
 
+__all__ = [
+    "AUTO",
+    "OFF",
+    "Converted",
+    "Destination",
+    "Recipe",
+    "convert_file",
+    "convert_model",
+    "make_image",
+    "parse_rows",
+    "prepare_image",
+    "read_model",
+    "thin",
+]
+
 _IMAGE_MAGIC = b"ESM1"
+
+AUTO, OFF = "auto", "off"
+PROFILE_ROWS = 20
+"""Rows that a profile takes at most, unless it is said which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to do to a .tflite on its way into an image."""
+    """What to do to a .tflite on its way into an image.
+
+    method, sparsity, depthwise: see sparsify.  encoding: see encode.  optimize, cpu, max_ram,
+    max_flash: see encode.Goal; cpu None: that of the destination.  skip_activations: AUTO or OFF.
+    profile: an .npz or the folder of a run, to take the zeros of activations from; profile_rows:
+    the first row of the .npz and the one behind the last.
+    """
 
     method: str = "none"
     sparsity: float = 0.0
     depthwise: bool = False
     encoding: str | None = None
+    optimize: str = "cycles"
+    cpu: str | None = None
+    max_ram: int | None = None
+    max_flash: int | None = None
+    skip_activations: str = AUTO
+    profile: Path | None = None
+    profile_rows: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.skip_activations not in (AUTO, OFF):
+            raise UsageError(f"--skip-activations is {AUTO} or {OFF}, not {self.skip_activations}")
+        if self.profile_rows is not None and self.profile is None:
+            raise UsageError("--profile-rows needs --profile")
+        for option, limit in (("--max-ram", self.max_ram), ("--max-flash", self.max_flash)):
+            if limit is not None and limit < 1:
+                raise UsageError(f"{option} is a number of bytes, 1 or more")
+        self.goal(Destination())
+
+    def goal(self, destination: Destination) -> Goal:
+        """What decides between kernels there."""
+        return Goal(
+            optimize=self.optimize,
+            cpu=destination.cpu if self.cpu is None else self.cpu,
+            max_ram=self.max_ram,
+            max_flash=self.max_flash,
+            spare_ram=destination.ram_bytes,
+            skip_activations=self.skip_activations == AUTO,
+            kernels=destination.kernels,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where an image is to run, as far as it is known.
+
+    cpu: its core.  ram_bytes, flash_bytes: what it has; an image that does not fit is made all the
+    same, as small as it can be.  kernels: what its firmware has; None: all.  inputs, rows: input
+    rows that it will not be given.
+    """
+
+    cpu: str = DEFAULT_CPU
+    ram_bytes: int | None = None
+    flash_bytes: int | None = None
+    kernels: frozenset[str] | None = None
+    inputs: Inputs | None = None
+    rows: Sequence[int] = ()
+
+
+ANYWHERE = Destination()
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """An image, the thresholded model that it was made from, and the choice of its kernels."""
+
+    image: Image
+    model: Model
+    encoded: Encoded
 
 
 def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
@@ -49,10 +136,105 @@ def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
     return thinned, meta
 
 
-def convert_model(model: Model, recipe: Recipe) -> tuple[Image, Model]:
-    """All stages from a model to its image; also the thresholded model."""
+def parse_rows(text: str) -> tuple[int, int]:
+    """Rows FIRST-LAST, both included, as the first one and the one behind the last."""
+    first, dash, last = text.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise UsageError(f"--profile-rows {text!r} is not FIRST-LAST, such as 100-119")
+    return int(first), int(last) + 1
+
+
+def _profile_of(model: Model, recipe: Recipe, destination: Destination) -> Profile:
+    """The zeros to expect: as the recipe says, else of rows left over, else assumed."""
+    if recipe.profile is not None and recipe.profile.is_dir():
+        if recipe.profile_rows is not None:
+            raise UsageError("--profile-rows is for an .npz, not for the folder of a run")
+        return profile_run(model, recipe.profile)
+    if recipe.profile is not None:
+        inputs = load_inputs(recipe.profile)
+        first, end = recipe.profile_rows or (0, min(inputs.rows, PROFILE_ROWS))
+        if end > inputs.rows:
+            raise UsageError(f"{recipe.profile} has rows 0-{inputs.rows - 1}, not up to {end - 1}")
+        source = f"rows {first}-{end - 1} of {recipe.profile.name}"
+        return profile_rows(model, inputs, range(first, end), source)
+    if destination.inputs is not None and destination.rows:
+        rows = destination.rows[:PROFILE_ROWS]
+        source = f"rows {rows[0]}-{rows[-1]} of the inputs, which are not run"
+        return profile_rows(model, destination.inputs, rows, source)
+    return assumed(model)
+
+
+def make_image(model: Model, recipe: Recipe, destination: Destination = ANYWHERE) -> Converted:
+    """All stages from a model to its image.
+
+    Raises DoesNotFitError where the recipe's limits cannot be met, and what the stages raise.
+    """
     thinned, meta = thin(model, recipe)
-    return build_image(encode(thinned, encoding=recipe.encoding), sparsify=meta), thinned
+    goal = recipe.goal(destination)
+    profile = assumed(thinned)
+    if goal.skip_activations:
+        profile = _profile_of(thinned, recipe, destination)
+
+    def attempt(goal: Goal, weights_limit_bytes: int | None = None) -> Converted:
+        encoded = encode(
+            thinned,
+            encoding=recipe.encoding,
+            goal=goal,
+            zeros=profile.zeros,
+            weights_limit_bytes=weights_limit_bytes,
+        )
+        image = build_image(encoded, sparsify=meta, profile=profile.meta())
+        return Converted(image, thinned, encoded)
+
+    made = attempt(goal)
+    for limit in (recipe.max_flash, destination.flash_bytes):
+        if limit is not None and _flash_bytes(made) > limit:
+            made = _smaller(attempt, made, goal, limit, must=limit == recipe.max_flash)
+    return made
+
+
+def _flash_bytes(made: Converted) -> int:
+    return len(made.image.device_bytes())
+
+
+def _data_bytes(made: Converted) -> int:
+    return sum(node.chosen.flash_bytes for node in made.encoded.nodes)
+
+
+def _smaller(
+    attempt: Any, made: Converted, goal: Goal, limit_bytes: int, *, must: bool
+) -> Converted:
+    """An image of at most `limit_bytes`; where that cannot be, an error if it `must`."""
+    smallest: Converted = attempt(replace(goal, optimize="size"))
+    if _flash_bytes(smallest) > limit_bytes:
+        if not must:
+            return smallest
+        node = max(smallest.encoded.nodes, key=lambda each: each.chosen.flash_bytes)
+        name = smallest.image.meta.layers[node.layer].name
+        least = _flash_bytes(smallest)
+        raise DoesNotFitError(
+            f"the image in --max-flash (layer {node.layer} '{name}' alone has"
+            f" {node.chosen.flash_bytes} bytes)",
+            least,
+            limit_bytes,
+            hint=f"the least possible is --max-flash {least}",
+        )
+    data_limit = _data_bytes(made)
+    while _flash_bytes(made) > limit_bytes:
+        data_limit -= _flash_bytes(made) - limit_bytes
+        try:
+            made = attempt(goal, data_limit)
+        except DoesNotFitError:
+            return smallest  # equal pieces are kept once, which no single step sees
+    return made
+
+
+def convert_model(
+    model: Model, recipe: Recipe, destination: Destination = ANYWHERE
+) -> tuple[Image, Model]:
+    """All stages from a model to its image; also the thresholded model."""
+    made = make_image(model, recipe, destination)
+    return made.image, made.model
 
 
 def read_model(path: Path | None) -> Model:
@@ -67,18 +249,20 @@ def read_model(path: Path | None) -> Model:
     return parse_model(data, name=path.stem)
 
 
-def prepare_image(path: Path | None, recipe: Recipe) -> Image:
+def prepare_image(path: Path | None, recipe: Recipe, destination: Destination = ANYWHERE) -> Image:
     """The image for a .tflite or .esm file, or for the bundled demo model.
 
-    Raises UsageError for a recipe on an .esm, whose weights are fixed.
+    Raises UsageError for a recipe on an .esm, whose weights and kernels are fixed.
     """
     path = demo.model_path() if path is None else path
     data = read_file(path)
     if not data.startswith(_IMAGE_MAGIC):
-        return convert_model(parse_model(data, name=path.stem), recipe)[0]
+        return make_image(parse_model(data, name=path.stem), recipe, destination).image
     if recipe != Recipe():
         raise UsageError(
-            f"{path} is an image; --method, --sparsity, --depthwise and --encoding need the .tflite"
+            f"{path} is an image, whose weights and kernels are fixed; --method, --sparsity,"
+            " --depthwise, --encoding, --optimize, --cpu, --max-ram, --max-flash,"
+            " --skip-activations and --profile need the .tflite"
         )
     return read_image(data)
 
@@ -91,9 +275,9 @@ def convert_file(
     `output` None: beside the working directory, named after the model.  Returns the analysis of
     what was written, with the path under "output".
     """
-    image, thinned = convert_model(read_model(path), recipe)
-    output = Path(f"{thinned.name}.esm") if output is None else output
+    made = make_image(read_model(path), recipe)
+    output = Path(f"{made.model.name}.esm") if output is None else output
     if tflite is not None:
-        save_model(thinned, tflite)
-    write_file(output, image.data)
-    return {"output": str(output)} | analyze(thinned, image)
+        save_model(made.model, tflite)
+    write_file(output, made.image.data)
+    return {"output": str(output)} | analyze(made.model, made.image, made.encoded)

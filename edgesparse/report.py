@@ -19,14 +19,21 @@ from rich.text import Text
 from typing_extensions import Self
 
 from edgesparse.errors import FormatError
-from edgesparse.meta import LayerMeta
+from edgesparse.meta import LayerMeta, Meta
 from edgesparse.outputs import finish_outputs, first_maximum, same_values
 from edgesparse.telemetry.cycles import CycleLog, RunCycles, check_cycles
 from edgesparse.telemetry.record import Hello, LayerRecord
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunResult
 from edgesparse.telemetry.setup import Setup
 
-__all__ = ["LiveTable", "Summary", "render_table", "short_name", "summarize"]
+__all__ = [
+    "LiveTable",
+    "Summary",
+    "expected_zeros",
+    "render_table",
+    "short_name",
+    "summarize",
+]
 
 SCHEMA_VERSION = 1
 """Of the document: keys may be added to it, but never change."""
@@ -46,6 +53,13 @@ def summarize(setup: Setup, hello: Hello | None, runs: Iterable[RunResult]) -> d
     for run in runs:
         summary.add(run)
     return summary.document()
+
+
+def expected_zeros(meta: Meta) -> dict[str, Any] | None:
+    """Where the zeros that were expected in activations come from."""
+    if meta.profile is None:
+        return None
+    return {"source": meta.profile.source, "rows": meta.profile.rows}
 
 
 class Summary:
@@ -159,6 +173,8 @@ class Summary:
             "layers": [self._layer(layer) for layer in meta.layers],
             "runs_requested": setup.runs,
             "rows": setup.rows,
+            "goal": None if meta.goal is None else meta.goal.model_dump(mode="json"),
+            "activations": expected_zeros(meta),
             "sparsify": None if meta.sparsify is None else meta.sparsify.model_dump(mode="json"),
             "model_sha256": meta.source_sha256,
             "image_sha256": setup.image_sha256,
@@ -199,7 +215,21 @@ class Summary:
         }
         if self._has_cycles():
             described["modelled_cycles"] = self._mean(sums.cycles)
-        return described
+        return described | self._prediction(layer, described)
+
+    def _prediction(self, layer: LayerMeta, described: Mapping[str, Any]) -> dict[str, Any]:
+        """What was predicted, in the unit of the document's goal, and what of it came true.
+
+        The ratio is what was measured by what was predicted; null where that unit was not measured.
+        """
+        goal = self._setup.meta.goal
+        if goal is None:
+            return {}
+        key = "count" if goal.unit == self._unit else "modelled_cycles"
+        measured = described.get(key)
+        known = measured is not None and layer.predicted_cost > 0 and self._runs > 0
+        ratio = measured / layer.predicted_cost if known and measured is not None else None
+        return {"predicted": layer.predicted_cost, "measured_by_predicted": ratio}
 
     def _zeros(self, layer: LayerMeta) -> int:
         """Zeros among a layer's outputs; a free layer's are those of the values that it renames."""

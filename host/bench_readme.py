@@ -1,6 +1,7 @@
 """Measure the shared models and rewrite the performance tables of README.md between their markers.
 
-Usage: bench_readme.py MODELS [--json FILE].  MODELS is a folder with NAME/NAME.tflite in it.
+Usage: bench_readme.py MODELS [--only NAME …] [--json FILE].  MODELS is a folder with
+NAME/NAME.tflite in it, and perhaps NAME/data.npz.
 """
 
 from __future__ import annotations
@@ -17,22 +18,49 @@ from edgesparse.bench.measure import Bench, as_document, measure
 from edgesparse.deploy.boards import find_board
 from edgesparse.errors import DoesNotFitError, UnsupportedModelError
 from edgesparse.files import write_file
+from edgesparse.inputs import load_inputs
+from edgesparse.pipeline import AUTO, OFF, Recipe
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BASELINE = Path(__file__).resolve().parent / "bench" / "baseline.json"
 BOARDS = ("qemu-mps2-an386", "qemu-mps2-an500")
+SHARES = (0.0, 0.5, 0.8, 0.9)
+RUNS, FEW_RUNS = 20, 5
 _MARKER = re.compile(r"(<!-- bench -->\n).*?(<!-- end bench -->)", flags=re.DOTALL)
 
+# What a table shows, and what the kernels are chosen for where it is measured.
+_QUANTITIES = {"instructions": "count", "cycles": "modelled_cycles"}
+_NAMES = {"instructions": "instructions", "cycles": "modelled cycles"}
+
 Entry = Mapping[str, Any]
+Case = tuple[float, str]
+CASES: tuple[Case, ...] = ((0.0, OFF), *((share, AUTO) for share in SHARES))
+
+
+def profile_rows(count: int) -> tuple[int, int]:
+    """The rows that tell which zeros to expect: 100-119, or the last 20; they are not run."""
+    return (100, 120) if count >= 120 else (max(count - 20, FEW_RUNS), count)
+
+
+def bench_of(path: Path, optimize: str, *, runs: int) -> Bench:
+    """What to measure of a model: its own rows from the first one on, else made-up ones."""
+    data = path.parent / "data.npz"
+    if not data.is_file():
+        choice = Recipe(optimize=optimize)
+        return Bench(models=(path,), boards=BOARDS, choice=choice, runs=runs)
+    rows = load_inputs(data).rows
+    choice = Recipe(optimize=optimize, profile=data, profile_rows=profile_rows(rows))
+    return Bench(models=(path,), boards=BOARDS, choice=choice, inputs=data, runs=runs)
 
 
 def entries_of(bench: Bench, path: Path) -> Iterator[dict[str, Any]]:
-    """A model on every board at every share; none where it is not supported or too large."""
+    """A model on every board in every case; none where it is not supported or too large."""
     for board in bench.boards:
-        for sparsity in bench.sparsities:
-            print(f"{path.stem} on {board}, {100 * sparsity:g} % zeros", file=sys.stderr)
+        for sparsity, skip in CASES:
+            what = f"{100 * sparsity:g} % zeros, skip {skip}, for {bench.choice.optimize}"
+            print(f"{path.stem} on {board}, {what}", file=sys.stderr)
             try:
-                yield measure(bench, path, board, sparsity)
+                yield measure(bench, path, board, sparsity, skip=skip)
             except (DoesNotFitError, UnsupportedModelError) as error:
                 print(f"  left out: {error}", file=sys.stderr)
                 break
@@ -43,46 +71,54 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([head, "|---|" + "---:|" * (len(rows[0]) - 1), *body]) + "\n"
 
 
-def _by_model(entries: Sequence[Entry], board: str) -> dict[str, dict[float, Entry]]:
-    found: dict[str, dict[float, Entry]] = {}
+def _case_of(entry: Entry) -> Case:
+    return entry["sparsity"], entry["skip_activations"]
+
+
+def _case_name(case: Case) -> str:
+    share, skip = case
+    return f"{100 * share:g} % zeros" + (", none skipped" if skip == OFF else "")
+
+
+def _by_model(
+    entries: Sequence[Entry], board: str, optimize: str
+) -> dict[str, dict[Case, Mapping[str, Any]]]:
+    """Totals by model and case."""
+    found: dict[str, dict[Case, Mapping[str, Any]]] = {}
     for entry in entries:
-        if entry["board"] == board:
-            found.setdefault(entry["model"], {})[entry["sparsity"]] = entry
+        if entry["board"] == board and entry["goal"]["optimize"] == optimize:
+            found.setdefault(entry["model"], {})[_case_of(entry)] = entry["totals"]
     return found
 
 
-def _shares(entries: Sequence[Entry]) -> list[float]:
-    return sorted({entry["sparsity"] for entry in entries})
-
-
-def _cell(number: float | None) -> str:
-    return "" if number is None else f"{number:,.0f}"
-
-
-def _cells(entries: Sequence[Entry], by_share: Mapping[float, Entry], key: str) -> list[str]:
-    """A total at every share; nothing where it was left out."""
-    totals = [by_share[share]["totals"] if share in by_share else {} for share in _shares(entries)]
-    return [_cell(each.get(key)) for each in totals]
+def _cell(number: float | None, peer: float | None = None) -> str:
+    """A number, and how many times as much the peer takes."""
+    ratio = f" ({peer / number:.2f}x)" if peer and number else ""
+    return "" if number is None else f"{number:,.0f}{ratio}"
 
 
 def _cost_table(
-    entries: Sequence[Entry], board: str, key: str, peers: Mapping[str, Mapping[str, int]]
+    entries: Sequence[Entry], board: str, optimize: str, peers: Mapping[str, Mapping[str, int]]
 ) -> str:
     """One quantity of all models on a board, with the peer's beside it where it is known."""
-    rows = []
-    for model, by_share in _by_model(entries, board).items():
-        peer = peers.get(model, {}).get(find_board(board).cpu)
-        macs = next(iter(by_share.values()))["totals"]["macs"]
-        rows.append([model, f"{macs:,}", _cell(peer), *_cells(entries, by_share, key)])
-    head = ["model", "MACs", "CMSIS-NN, dense"]
-    return _markdown([head + [f"{100 * share:g} % zeros" for share in _shares(entries)], *rows])
+    key, cpu = _QUANTITIES[optimize], find_board(board).cpu
+    rows = [["model", "MACs", "CMSIS-NN, dense", *map(_case_name, CASES)]]
+    for model, by_case in _by_model(entries, board, optimize).items():
+        peer = peers.get(model, {}).get(cpu)
+        cells = [_cell(by_case.get(case, {}).get(key), peer) for case in CASES]
+        macs = next(iter(by_case.values()))["macs"]
+        rows.append([model, f"{macs:,}", _cell(peer), *cells])
+    return _markdown(rows)
 
 
-def _memory_table(entries: Sequence[Entry]) -> str:
-    rows = [["model", "RAM", *(f"flash, {100 * share:g} %" for share in _shares(entries))]]
-    for model, by_share in _by_model(entries, BOARDS[0]).items():
-        ram = max(entry["totals"]["arena_bytes"] for entry in by_share.values())
-        rows.append([model, f"{ram:,}", *_cells(entries, by_share, "flash_bytes")])
+def _memory_table(entries: Sequence[Entry], baseline: Mapping[str, Any]) -> str:
+    cases = CASES[1:]
+    rows = [["model", "RAM", "RAM of the peer", *(f"flash, {100 * s:g} %" for s, _ in cases)]]
+    for model, by_case in _by_model(entries, BOARDS[0], "cycles").items():
+        ram = max(totals["arena_bytes"] for totals in by_case.values())
+        peer = baseline["models"].get(model, {}).get("arena_bytes")
+        flash = [_cell(by_case.get(case, {}).get("flash_bytes")) for case in cases]
+        rows.append([model, f"{ram:,}", _cell(peer), *flash])
     return _markdown(rows)
 
 
@@ -96,29 +132,32 @@ def _telemetry_line(entries: Sequence[Entry]) -> str:
     )
 
 
-def blocks(entries: Sequence[Entry], bench: Bench, baseline: Mapping[str, Any]) -> str:
+def blocks(entries: Sequence[Entry], baseline: Mapping[str, Any]) -> str:
     """All that stands between the markers."""
     versions = ", ".join(f"{name} {version}" for name, version in baseline["versions"].items())
     heading = (
-        f"`make bench` writes this section. One inference, mean of {bench.runs} made-up rows;"
-        f" zeros by `--method {bench.method}` in convolutions and fully connected layers, depthwise"
-        f" stays dense.\nBeside it {baseline['what']} ({versions}).\n"
+        f"`make bench` writes this section. One inference, mean of the first {RUNS} rows of the"
+        f" model's data ({FEW_RUNS} where there is no peer); other rows said which zeros to expect"
+        " in activations. Zeros by `--method topk` in convolutions and fully connected layers,"
+        " depthwise stays dense; kernels are chosen for what the table shows.\n"
+        f"Beside it {baseline['what']} ({versions}); in parentheses how many times as much that"
+        " takes.\n"
     )
     parts = [heading]
-    for board in bench.boards:
-        for key in ("count", "modelled_cycles"):
+    for board in BOARDS:
+        for optimize, key in _QUANTITIES.items():
             if not any(key in entry["totals"] for entry in entries if entry["board"] == board):
                 continue
-            quantity = "instructions" if key == "count" else "modelled cycles"
+            name = _NAMES[optimize]
             peers = {
-                model: values.get(quantity.replace(" ", "_"), {})
+                model: values.get(name.replace(" ", "_"), {})
                 for model, values in baseline["models"].items()
             }
             cpu = find_board(board).cpu
-            parts += [f"**{cpu}, {quantity}** (`--board {board}`)\n"]
-            parts += [_cost_table(entries, board, key, peers)]
-    parts += ["**Memory, bytes**: the image in flash, tensors and scratch in RAM.\n"]
-    parts += [_memory_table(entries), _telemetry_line(entries)]
+            parts += [f"**{cpu}, {name}** (`--board {board} --optimize {optimize}`)\n"]
+            parts += [_cost_table(entries, board, optimize, peers)]
+    parts += ["**Memory, bytes**: the image in flash, tensors and scratch in RAM, for cycles.\n"]
+    parts += [_memory_table(entries, baseline), _telemetry_line(entries)]
     return "\n".join(parts)
 
 
@@ -134,16 +173,28 @@ def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", type=Path)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these models, on stdout")
     parser.add_argument("--json", type=Path, help="write the document there, too")
     arguments = parser.parse_args()
     paths = sorted(p for p in arguments.models.glob("*/*.tflite") if p.stem == p.parent.name)
+    paths = [path for path in paths if arguments.only is None or path.stem in arguments.only]
     if not paths:
         raise SystemExit(f"no models in {arguments.models}; set EDGESPARSE_MODELS")
-    bench = Bench(models=tuple(paths), boards=BOARDS, runs=5)
-    entries = [entry for path in paths for entry in entries_of(bench, path)]
     baseline = json.loads(BASELINE.read_text(encoding="utf-8"))
-    text = README.read_text(encoding="utf-8")
-    write_file(README, rewritten(text, blocks(entries, bench, baseline)).encode("utf-8"))
+    entries = [
+        entry
+        for path in paths
+        for optimize in _QUANTITIES
+        for entry in entries_of(
+            bench_of(path, optimize, runs=RUNS if path.stem in baseline["models"] else FEW_RUNS),
+            path,
+        )
+    ]
+    new = blocks(entries, baseline)
+    if arguments.only is None:
+        write_file(README, rewritten(README.read_text(encoding="utf-8"), new).encode("utf-8"))
+    else:
+        print(new)
     if arguments.json is not None:
         write_file(arguments.json, json.dumps(as_document(entries), indent=1).encode("utf-8"))
     return 0

@@ -34,6 +34,11 @@ _MAX_NODES = 240
 _MAX_WEIGHTS_BYTES = 700_000
 _MAX_MACS = 600_000
 
+_SIDES = (
+    *((1, 1), (2, 3), (3, 3), (6, 6), (7, 7), (8, 8), (9, 9), (12, 12), (16, 16), (20, 20)),
+    *((24, 24), (32, 32), (1, 48), (5, 25), (25, 5), (49, 10)),
+)
+
 Take = Callable[..., int]
 Layer = Callable[[Builder, Take], int]
 
@@ -72,8 +77,7 @@ def _convolution(rng: random.Random, *, depthwise: bool) -> Layer | None:
     in_c = rng.choice([1, 2, 3, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256])
     out_c = rng.choice([2, 4, 5, 8, 10, 16, 24, 32, 48, 64, 128, 256])
     out_c = in_c * rng.choice([1] * 8 + [2, 8]) if depthwise else out_c
-    sides = rng.choice([(1, 1), (2, 3), (3, 3), (5, 25), (25, 5), (6, 6), (7, 7), (8, 8), (9, 9),
-                        (12, 12), (16, 16), (20, 20), (24, 24), (32, 32), (1, 48), (49, 10)])  # fmt: skip
+    sides = rng.choice(_SIDES)
     stride = rng.choice([(1, 1), (1, 1), (2, 2)])
     padding = rng.choice(["SAME", "SAME", "VALID"])
     columns = kernel[0] * kernel[1] * (1 if depthwise else in_c)
@@ -132,12 +136,16 @@ def _transpose_conv(rng: random.Random) -> Layer:
 def _binary(rng: random.Random, name: str) -> Layer:
     shape = (1, rng.choice([1, 4, 8, 16]), rng.choice([3, 8, 16]), rng.choice([4, 10, 16, 32]))
     other = rng.choice([shape, shape, (1, 1, 1, shape[3])])
-    scale = _SCALE if name in ("MAXIMUM", "MINIMUM") else rng.choice([0.08, 0.11])
-    zero_point = _ZERO_POINT if name in ("MAXIMUM", "MINIMUM") else 3
-    activation = None if name in ("MAXIMUM", "MINIMUM") else "NONE"
+    alike = name in ("MAXIMUM", "MINIMUM")  # both operands and the output have one scale
+    scale = _SCALE if alike else rng.choice([0.08, 0.11])
+    zero_point = _ZERO_POINT if alike else 3
+    activation = None if alike else "NONE"
+    rescaled = not alike and rng.random() < 0.7
 
     def add(b: Builder, take: Take) -> int:
         first, second = take(shape), take(other, 1)
+        if rescaled:
+            second = b.unary("RELU", second, scale=0.033, zero_point=-100)
         return b.binary(
             name, first, second, scale=scale, zero_point=zero_point, activation=activation
         )

@@ -50,13 +50,14 @@ class Measured:
 
 def _placed(encoded: Encoded, stack: Stack) -> Encoded:
     """The stack's nodes as they are to be measured."""
-    nodes = []
-    for node in encoded.nodes:
-        place = stack.places.get(node.layer)
-        nodes.append(
-            node if place is None else replace(node, chosen=_variant(node.variants, place))
-        )
-    return replace(encoded, nodes=tuple(nodes))
+    chosen = [
+        _variant(node.variants, stack.places[node.layer])
+        if node.layer in stack.places
+        else node.chosen
+        for node in encoded.nodes
+    ]
+    nodes = zip(encoded.nodes, chosen, strict=True)
+    return replace(encoded, nodes=tuple(replace(node, chosen=each) for node, each in nodes))
 
 
 def _variant(variants: Sequence[Variant], place: Place) -> Variant:
@@ -157,10 +158,10 @@ def fit_board(measured: Sequence[Measured]) -> dict[str, dict[str, dict[str, flo
     for key in sorted({each.key for each in measured}):
         mine = [each for each in measured if each.key == key]
         rows = [each.amounts for each in mine]
-        for unit in found:
+        for unit, by_key in found.items():
             costs = [int(getattr(each, unit)) for each in mine]
             weights = fit(rows, costs)
-            found[unit][key] = weights
+            by_key[key] = weights
             print(_report(key, _errors(rows, costs, weights), unit))
     return found
 
@@ -174,9 +175,7 @@ def _missing(measured: Sequence[Measured]) -> list[str]:
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--keep", metavar="FILE", help="also write what was measured, as JSON lines"
-    )
+    parser.add_argument("--keep", metavar="FILE", help="add what was measured, as JSON lines")
     arguments = parser.parse_args()
     models = list(stacks())
     weights = {}

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgesparse.bench.measure import SCHEMA_VERSION
 from edgesparse.errors import FormatError, RegressionError, UsageError
 from edgesparse.files import read_file
+from edgesparse.pipeline import AUTO, OFF
 
 __all__ = ["check_regression", "compare", "entry_name", "read_document"]
 
@@ -35,6 +36,7 @@ class _Entry(_Part):
     cycles_part: str | None = None
     unit: str
     sparsity: float
+    skip_activations: str = AUTO
     totals: _Totals
 
 
@@ -63,7 +65,9 @@ def read_document(path: Path) -> dict[str, Any]:
 def entry_name(entry: Mapping[str, Any]) -> str:
     """What tells an entry from others, for people."""
     part = f" ({entry['cycles_part']})" if entry.get("cycles_part") else ""
-    return f"{entry['model']} on {entry['board']}{part} at {100 * entry['sparsity']:g} % zeros"
+    kept = ", no activations skipped" if entry.get("skip_activations") == OFF else ""
+    where = f"{entry['model']} on {entry['board']}{part}"
+    return f"{where} at {100 * entry['sparsity']:g} % zeros{kept}"
 
 
 def _by_name(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from edgesparse.bench.first_row import FirstRow
 from edgesparse.bench.profile import check_profiled, profile_run
 from edgesparse.deploy.boards import find_board
 from edgesparse.deploy.open import capacity_of, open_target
-from edgesparse.deploy.run import Options, deploy_model, read_inputs
+from edgesparse.deploy.run import Options, deploy_model, image_for, read_inputs
 from edgesparse.deploy.session import (
     FLAG_COUNT_RECORDS,
     FLAG_NO_ZEROS,
@@ -20,7 +21,7 @@ from edgesparse.deploy.session import (
 )
 from edgesparse.errors import StoppedError, UsageError
 from edgesparse.image import Image
-from edgesparse.pipeline import Recipe, prepare_image
+from edgesparse.pipeline import AUTO, OFF, Recipe
 
 __all__ = ["SCHEMA_VERSION", "Bench", "as_document", "measure", "measure_all"]
 
@@ -40,7 +41,9 @@ class Bench:
         boards: names or aliases.
         parts: processors whose cycles are modelled, each with every board; see cycles.find_part.
         sparsities: shares of each layer's weights to set to zero; at 0 they stay as they are.
-        method, depthwise, encoding: as in pipeline.Recipe.
+        method, depthwise: as in pipeline.Recipe.
+        choice: the rest of the recipe: all but method, sparsity, depthwise and skip_activations.
+        skips: values of Recipe.skip_activations, each at every share.
         inputs: rows for the model; None takes the demo's own or made-up ones.
         runs: inferences, one a row; counts are their mean.
         timeout_s: seconds of silence after which a device is given up.
@@ -53,7 +56,8 @@ class Bench:
     sparsities: tuple[float, ...] = (0.0, 0.5, 0.8, 0.9)
     method: str = "topk"
     depthwise: bool = False
-    encoding: str | None = None
+    choice: Recipe = field(default_factory=Recipe)
+    skips: tuple[str, ...] = (AUTO,)
     inputs: Path | None = None
     runs: int = 3
     timeout_s: float = 60.0
@@ -64,7 +68,10 @@ class Bench:
             raise UsageError("--inputs belongs to one model", hint="bench the models one by one")
         boards = [find_board(name).name for name in self.boards]
         names = ["" if path is None else path.stem for path in self.models]
+        if self.choice.profile is not None and len(self.models) != 1:
+            raise UsageError("--profile-from belongs to one model", hint="bench them one by one")
         lists = {"board": boards, "part": self.parts, "sparsity": self.sparsities, "model": names}
+        lists["--skip-activations"] = self.skips
         for what, given in lists.items():
             if len(set(given)) < len(given):
                 raise UsageError(f"the same {what} twice")
@@ -76,12 +83,19 @@ class Bench:
     @property
     def entry_count(self) -> int:
         """How many entries its document has."""
-        return len(self.models) * len(self.boards) * len(self.parts) * len(self.sparsities)
+        lists = (self.models, self.boards, self.parts, self.sparsities, self.skips)
+        return math.prod(map(len, lists))
 
-    def recipe(self, sparsity: float) -> Recipe:
+    def recipe(self, sparsity: float, skip: str = AUTO) -> Recipe:
         """How a model is converted for one share of zeros."""
         method = self.method if sparsity > 0 else "none"
-        return Recipe(method, sparsity, self.depthwise, self.encoding)
+        return replace(
+            self.choice,
+            method=method,
+            sparsity=sparsity,
+            depthwise=self.depthwise,
+            skip_activations=skip,
+        )
 
 
 def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -> dict[str, int]:
@@ -104,13 +118,19 @@ def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -
 
 
 def measure(
-    bench: Bench, path: Path | None, board_name: str, sparsity: float, *, part: str | None = None
+    bench: Bench,
+    path: Path | None,
+    board_name: str,
+    sparsity: float,
+    *,
+    part: str | None = None,
+    skip: str = AUTO,
 ) -> dict[str, Any]:
     """One entry: a model on a board at one share of zeros.
 
     Raises what deploying the model raises.
     """
-    recipe = bench.recipe(sparsity)
+    recipe = bench.recipe(sparsity, skip)
     with tempfile.TemporaryDirectory() as folder:
         options = Options(
             board=board_name,
@@ -124,13 +144,16 @@ def measure(
             document = deploy_model(path, recipe, options, quiet=True)
         except StoppedError:
             raise StoppedError from None  # without the place of the log, which goes away
-    image = prepare_image(path, recipe)
+    image = image_for(path, recipe, options)
     entry = {key: document[key] for key in _ENTRY_KEYS if key in document}
     entry |= {
         "method": recipe.method,
         "sparsity": sparsity,
         "depthwise": recipe.depthwise,
         "encoding": recipe.encoding,
+        "skip_activations": recipe.skip_activations,
+        "goal": document["goal"],
+        "activations": document["activations"],
         "totals": document["totals"],
         "telemetry": _telemetry(bench, path, image, document["board"]),
         "layers": document["layers"],
@@ -147,17 +170,19 @@ def measure(
 
 def _entries(bench: Bench, progress: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     places = [
-        (path, board, part, sparsity)
+        (path, board, part, sparsity, skip)
         for path in bench.models
         for board in bench.boards
         for part in bench.parts
         for sparsity in bench.sparsities
+        for skip in bench.skips
     ]
-    for i, (path, board, part, sparsity) in enumerate(places, start=1):
+    for i, (path, board, part, sparsity, skip) in enumerate(places, start=1):
         name = "the demo" if path is None else path.stem
         where = board if part is None else f"{board} ({part})"
-        progress(f"{i} of {len(places)}: {name} on {where}, {100 * sparsity:g} % zeros")
-        yield measure(bench, path, board, sparsity, part=part)
+        kept = ", no activations skipped" if skip == OFF else ""
+        progress(f"{i} of {len(places)}: {name} on {where}, {100 * sparsity:g} % zeros{kept}")
+        yield measure(bench, path, board, sparsity, part=part, skip=skip)
 
 
 def measure_all(bench: Bench, progress: Callable[[str], None]) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from edgesparse.deploy.firmware import (
     read_firmware,
     sources_build_id,
 )
+from edgesparse.encode.cost import CPUS, DEFAULT_CPU
 from edgesparse.errors import TargetError, UsageError
 from edgesparse.files import read_file, write_file
 from edgesparse.image import Image
-from edgesparse.pipeline import Recipe, prepare_image
+from edgesparse.pipeline import Destination, Recipe, prepare_image
 
 __all__ = ["export_firmware", "given_firmware", "kernels_of"]
 
@@ -60,7 +61,9 @@ def export_firmware(
     if only_ops is None:
         data = read_file(ensure_firmware(board, progress=progress).path)
     else:
-        data = _build_for(board, prepare_image(only_ops, Recipe()), progress)
+        cpu = board.cpu if board.cpu in CPUS else DEFAULT_CPU
+        image = prepare_image(only_ops, Recipe(), Destination(cpu=cpu))
+        data = _build_for(board, image, progress)
     write_file(output, data)
     firmware = read_firmware(output)
     return {

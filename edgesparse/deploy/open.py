@@ -23,6 +23,7 @@ __all__ = [
     "capacity_of",
     "check_fit",
     "open_target",
+    "sure_ram_bytes",
 ]
 
 FIRMWARE_VARIABLES_BYTES = 16384
@@ -62,14 +63,17 @@ def capacity_of(
     return Capacity(used, used.model_bytes, used.arena_bytes, batch_bytes)
 
 
-def _surely_fits(image: Image, board: Board) -> bool:
-    """By the memory map alone, without building the board's firmware."""
+def sure_ram_bytes(board: Board) -> int:
+    """What any firmware leaves for the arena."""
     memory = board.memory
     taken_bytes = memory.stack_bytes + FIRMWARE_VARIABLES_BYTES if board.has_firmware else 0
-    return (
-        len(image.device_bytes()) <= memory.model.bytes
-        and image.arena_bytes + taken_bytes <= memory.ram.bytes
-    )
+    return max(memory.ram.bytes - taken_bytes, 0)
+
+
+def _surely_fits(image: Image, board: Board) -> bool:
+    """By the memory map alone, without building the board's firmware."""
+    fits_flash = len(image.device_bytes()) <= board.memory.model.bytes
+    return fits_flash and image.arena_bytes <= sure_ram_bytes(board)
 
 
 def _larger_board(image: Image) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,31 @@ from rich.console import Console
 from edgesparse import demo
 from edgesparse.cycles import Part, find_part
 from edgesparse.deploy.boards import Board, find_board
-from edgesparse.deploy.open import Capacity, batch_rows, capacity_of, check_fit, open_target
+from edgesparse.deploy.export import given_firmware
+from edgesparse.deploy.firmware import Firmware
+from edgesparse.deploy.open import (
+    Capacity,
+    batch_rows,
+    capacity_of,
+    check_fit,
+    open_target,
+    sure_ram_bytes,
+)
 from edgesparse.deploy.qemu import QemuTarget
 from edgesparse.deploy.session import FLAG_RESET_STATE, Session
 from edgesparse.deploy.target import Target
+from edgesparse.encode.cost import CPUS, DEFAULT_CPU
 from edgesparse.errors import DoesNotFitError, StoppedError, TargetError
 from edgesparse.image import Image
 from edgesparse.inputs import Inputs, batch_bytes, check_golden, load_inputs, row_bytes, rows_for
-from edgesparse.pipeline import Recipe, prepare_image
+from edgesparse.pipeline import Destination, Recipe, prepare_image
 from edgesparse.report import LiveTable, Summary
 from edgesparse.telemetry.cycles import CycleLog, read_run_cycles
 from edgesparse.telemetry.log import RunLog
 from edgesparse.telemetry.runs import RunResult
 from edgesparse.telemetry.setup import Setup
 
-__all__ = ["Options", "deploy_model", "read_inputs"]
+__all__ = ["Options", "deploy_model", "image_for", "read_inputs"]
 
 DEFAULT_RUNS = 20
 
@@ -65,6 +75,31 @@ def _row_count(inputs: Inputs | None, runs: int | None) -> tuple[int, int]:
     there = DEFAULT_RUNS if inputs is None else inputs.rows
     runs = min(there, DEFAULT_RUNS) if runs is None else runs
     return runs, runs if inputs is None else min(runs, there)
+
+
+def destination_of(board: Board, *, firmware: Firmware | None = None) -> Destination:
+    """A board as a destination of images; `firmware` has perhaps not all kernels."""
+    return Destination(
+        cpu=board.cpu if board.cpu in CPUS else DEFAULT_CPU,
+        ram_bytes=sure_ram_bytes(board),
+        flash_bytes=board.memory.model.bytes,
+        kernels=None if firmware is None else frozenset(firmware.kernels),
+    )
+
+
+def image_for(path: Path | None, recipe: Recipe, options: Options) -> Image:
+    """The image that deploy_model runs.
+
+    Unless the recipe says which zeros to expect in activations, it takes input rows for that which
+    are not run.  Raises what deploying raises.
+    """
+    board = find_board(options.board)
+    inputs = read_inputs(options.inputs, bundled=path is None)
+    firmware = None if options.firmware is None else given_firmware(options.firmware, board)
+    _, run = _row_count(inputs, options.runs)
+    left = () if inputs is None else range(run, inputs.rows)
+    place = replace(destination_of(board, firmware=firmware), inputs=inputs, rows=left)
+    return prepare_image(path, recipe, place)
 
 
 def _check_batch(image: Image, board: Board, capacity: Capacity, rows: int) -> None:
@@ -142,7 +177,7 @@ def deploy_model(
     board = find_board(options.board)
     part = find_part(options.part, board)
     inputs = read_inputs(options.inputs, bundled=path is None)
-    image = prepare_image(path, recipe)
+    image = image_for(path, recipe, options)
     if inputs is not None:
         check_golden(image.meta.outputs, inputs)
     runs, count = _row_count(inputs, options.runs)

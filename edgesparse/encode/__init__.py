@@ -28,10 +28,15 @@ NO_ZEROS: Mapping[int, Zeros] = {}
 
 
 def _candidates(
-    model: Model, node: Node, encoding: str | None, pads: Mapping[int, Node]
+    model: Model, node: Node, encoding: str | None, pads: Mapping[int, Node], goal: Goal
 ) -> list[Candidate]:
-    """The candidates for a node, in the encoding asked for where there is one."""
+    """The candidates for a node, in the encoding asked for where there is one.
+
+    Kernels that the firmware lacks are no candidates, unless it lacks all: the loader says so then.
+    """
     found = LOWER[node.op](model, node)
+    if goal.kernels is not None:
+        found = [each for each in found if each.kernel in goal.kernels] or found
     if node.index in pads:
         found = [with_padding(model, pads[node.index], each) for each in found]
     kernels = native.table("kernel")
@@ -103,10 +108,10 @@ def encode(
     encoded = []
     for node in nodes:
         if free.keys().isdisjoint(node.outputs):
-            candidates = _candidates(model, node, encoding, pads)
+            candidates = _candidates(model, node, encoding, pads, goal)
             source = (candidates[0].inputs or node.inputs)[0]
             expected = zeros.get(aliases.get(source, source), Zeros())
             encoded.append(_encode_node(model, node, candidates, goal, expected))
     persistent = persistent_tensors(model)
-    whole = Encoded(model, tuple(encoded), aliases, frozenset(folded), persistent)
-    return choose(whole, goal, weights_limit_bytes=weights_limit_bytes)
+    whole = Encoded(model, tuple(encoded), aliases, frozenset(folded), persistent, goal)
+    return choose(whole, weights_limit_bytes=weights_limit_bytes)

@@ -15,7 +15,7 @@ from edgesparse.encode.encoded import Encoded, EncodedNode, Variant
 from edgesparse.encode.goal import Goal
 from edgesparse.errors import DoesNotFitError
 from edgesparse.memory import plan_memory, tensors_live
-from edgesparse.plan import aligned
+from edgesparse.plan import ALIGN_BYTES, aligned
 
 __all__ = ["choose"]
 
@@ -94,21 +94,26 @@ class _Search:
             self.chosen[at] = min(options, key=lambda o: (o.scratch_bytes, _cost(o)))
         return self.chosen[at] != before
 
+    def least_arena_bytes(self) -> int:
+        """The arena with the least scratch that each node can do with."""
+        least = [min(option.scratch_bytes for option in each) for each in self.options]
+        return plan_memory(self.encoded, least).arena_bytes
+
     def fit_ram(self, limit_bytes: int) -> bool:
-        """Go down until the arena fits; False where the least there is does not."""
+        """Go down until the arena fits, or is the least there can be; False if that is more."""
+        least = self.least_arena_bytes()
+        if least > limit_bytes:
+            self.fit_ram(least)
+            return False
+        room = [(limit_bytes - live) // ALIGN_BYTES * ALIGN_BYTES for live in self.tensors]
+        self.scratch_limit = list(map(min, room, self.scratch_limit))
         while self.arena_bytes() > limit_bytes:
-            over = [
-                i for i, live in enumerate(self.tensors) if self._exceeds(i, limit_bytes - live)
-            ]
-            for i in over:
-                self.scratch_limit[i] = limit_bytes - self.tensors[i]
+            limits = zip(self.chosen, self.scratch_limit, strict=True)
+            over = [i for i, (each, limit) in enumerate(limits) if each.scratch_bytes > limit]
             changed = [self._pick(i) for i in over]
             if not any(changed) and not self._squeeze():
                 return False
         return True
-
-    def _exceeds(self, at: int, room_bytes: int) -> bool:
-        return aligned(self.chosen[at].scratch_bytes) > room_bytes
 
     def _squeeze(self) -> bool:
         """All fits by itself but not together: less scratch for the node that has the most."""
@@ -199,14 +204,15 @@ def _refuse_ram(search: _Search, name_of: Callable[[EncodedNode], str]) -> None:
     )
 
 
-def choose(encoded: Encoded, goal: Goal, *, weights_limit_bytes: int | None = None) -> Encoded:
-    """Choose among the variants of every node.
+def choose(encoded: Encoded, *, weights_limit_bytes: int | None = None) -> Encoded:
+    """Choose among the variants of every node, for the goal of `encoded`.
 
     weights_limit_bytes: what the constant data of all nodes may take together.
 
     Raises DoesNotFitError where not even the least scratch fits into goal.max_ram, or not even the
     smallest weights into the limit.
     """
+    goal = encoded.goal
     options = [_allowed(node.variants, goal) for node in encoded.nodes]
     search = _Search(encoded, options, goal)
     ram_limit = _ram_limit(search)

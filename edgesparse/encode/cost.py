@@ -34,9 +34,9 @@ __all__ = [
 INSTRUCTIONS, CYCLES = "instructions", "cycles"
 DEFAULT_CPU = "cortex-m4"
 
-# Cores that are not measured are taken for the measured one that they resemble most: all three have
-# the DSP extension; an M33 issues one instruction a cycle, an M55 sometimes two.
-_RESEMBLES = {"cortex-m33": "cortex-m4", "cortex-m55": "cortex-m7", "host": "cortex-m4"}
+# Cores that are not measured are taken for the measured one that they resemble most: both have the
+# DSP extension; an M33 issues one instruction a cycle, an M55 sometimes two.
+_RESEMBLES = {"cortex-m33": "cortex-m4", "cortex-m55": "cortex-m7"}
 MEASURED = ("cortex-m3", "cortex-m4", "cortex-m7")
 CPUS = (*MEASURED, "cortex-m33", "cortex-m55")
 

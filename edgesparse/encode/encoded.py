@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from edgesparse import native
 from edgesparse.edges import device_input, device_output
+from edgesparse.encode.goal import Goal
 from edgesparse.encode.lower.candidate import Candidate
 from edgesparse.encode.state import Persistent
 from edgesparse.model import Model, Tensor
@@ -75,7 +76,8 @@ class Encoded:
 
     `aliases`: index of the output of a free node (RESHAPE, READ_VARIABLE) -> index of the tensor
     whose bytes it is.  `folded`: indices of the PADs that are part of the convolution behind them.
-    `persistent`: the variables, by the index of the tensor that is their handle.
+    `persistent`: the variables, by the index of the tensor that is their handle.  `goal`: what
+    decided between the kernels.
     """
 
     model: Model
@@ -83,6 +85,7 @@ class Encoded:
     aliases: dict[int, int]
     folded: frozenset[int] = frozenset()
     persistent: Mapping[int, Persistent] = field(default_factory=dict)
+    goal: Goal = field(default_factory=Goal)
 
     def tensor(self, tensor_index: int) -> Tensor:
         """A tensor as the device sees it; a variable's handle stands for its values."""

@@ -25,6 +25,7 @@ class Goal:
             than as encoding dense, if that is faster.
         spare_ram: bytes that the arena should not exceed, if that can be had.
         skip_activations: whether kernels may skip zero activations.
+        kernels: names of those that the firmware has; None: it has all.
     """
 
     optimize: str = "cycles"
@@ -33,6 +34,7 @@ class Goal:
     max_flash: int | None = None
     spare_ram: int | None = None
     skip_activations: bool = True
+    kernels: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         if self.optimize not in OBJECTIVES:

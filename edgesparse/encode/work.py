@@ -86,10 +86,16 @@ def _add_broadcast(job: Job) -> Amounts:
     return {f"{name} {'halved' if halves else 'scaled'}": n for name, n in amounts.items()}
 
 
+def _halves(params: Mapping[str, Any], number: int) -> bool:
+    """Whether an operand is scaled by exactly one half, as TFLite does with one of them."""
+    multiplier, shift = params[f"in{number}_multiplier"], params[f"in{number}_shift"]
+    return bool(abs(multiplier) == 1 << 30 and shift == 0)
+
+
 def _add(job: Job) -> Amounts:
-    """TFLite's converter halves one operand exactly, which is the fast case."""
+    """The fast case is one operand halved, and the other one scaled down."""
     count = job.params["count"]
-    halves = 1 << 30 in (job.params["in1_multiplier"], abs(job.params["in2_multiplier"]))
+    halves = _halves(job.params, 1) != _halves(job.params, 2)
     return {"one": 1, "halved": count if halves else 0, "scaled": 0 if halves else count}
 
 

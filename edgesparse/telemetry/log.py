@@ -27,10 +27,10 @@ from edgesparse.files import read_file, write_file
 from edgesparse.report import Summary
 from edgesparse.telemetry.cycles import CycleLog
 from edgesparse.telemetry.record import Event, Hello, Receiver, Record, event_line, fields_of
-from edgesparse.telemetry.runs import RunCollector, RunResult
+from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult
 from edgesparse.telemetry.setup import Setup
 
-__all__ = ["RunLog", "rebuild", "replay"]
+__all__ = ["RunLog", "read_runs", "rebuild", "replay"]
 
 RUNS_FOLDER = "edgesparse-runs"
 """Where logs go in the working directory unless told otherwise."""
@@ -60,6 +60,18 @@ def rebuild(
         if isinstance(ended, RunResult):
             summary.add(ended)
     return b"".join(lines), summary.document()
+
+
+def read_runs(folder: Path) -> tuple[Setup, list[RunResult]]:
+    """What was known before a run, and its whole inferences; those that dumped tensors left out.
+
+    Raises UsageError where there is no log, FormatError where session.json is malformed.
+    """
+    setup = Setup.from_json(read_file(folder / _SESSION))
+    collector = RunCollector(setup.nonce)
+    ended = map(collector.push, Receiver().feed(read_file(folder / _CAPTURE)))
+    runs = [run for run in ended if isinstance(run, RunResult) and run.run < DUMP_RUNS_FROM]
+    return setup, runs
 
 
 def replay(folder: Path) -> dict[str, Any]:

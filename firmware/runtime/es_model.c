@@ -249,8 +249,9 @@ static es_status_t check_list(const es_model_t *model, const uint16_t *list, uin
 
 /* Whether an output takes an input's place byte for byte, and the kernel allows that. */
 static bool is_in_place(const es_node_t *node, const es_tensor_t *in, const es_tensor_t *out) {
-    return es_kernel_in_place(node->kernel) && in->place == ES_PLACE_arena && out->place == ES_PLACE_arena &&
-           in->offset == out->offset && in->bytes == out->bytes;
+    return es_kernel_in_place(node->kernel) && in->type == out->type && in->place == ES_PLACE_arena &&
+           out->place == ES_PLACE_arena && in->offset == out->offset &&
+           memcmp(in->dims, out->dims, sizeof(in->dims)) == 0;
 }
 
 /* A node writes nothing that it reads, unless in place, and its scratch is its own. */

@@ -274,7 +274,9 @@ STATE_EDITS: Mapping[str, Any] = {
     "reset value not aligned": _row("tensors", "tensor", 1, "reset_off", 2),
     "persistent tensor outside the arena": _row("tensors", "tensor", 1, "offset", 0xFFFFFF00),
     "copy of other bytes": _params_of("copy_params", 1, "bytes", 7),
-    "copy into itself": _row("tensors", "tensor", 3, "offset", 0),
+    "sum in the place of an input is fine": _row("tensors", "tensor", 3, "offset", 0),
+    "sum over half of an input": _row("tensors", "tensor", 3, "offset", 4),
+    "copy into itself": _row("tensors", "tensor", 3, "offset", 16),
     "copy of wider elements": _row("tensors", "tensor", 3, "type", 3),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgesparse.plan import ALIGN_BYTES, Buffer, plan
+from edgesparse.plan import ALIGN_BYTES, Buffer, live_bytes, plan
 
 
 @given(
@@ -45,3 +45,15 @@ def test_best_fit_takes_the_tightest_gap() -> None:
 
 def test_nothing_needs_nothing() -> None:
     assert plan([]).arena_bytes == 0
+
+
+def test_an_order_by_size_alone_is_not_the_last_word() -> None:
+    """Largest first gives 160 bytes: e above a, and then neither c nor d below it with b."""
+    buffers = [
+        Buffer("a", 64, 0, 0),
+        Buffer("b", 64, 3, 5),
+        Buffer("c", 48, 1, 3),
+        Buffer("d", 16, 2, 3),
+        Buffer("e", 32, 0, 2),
+    ]
+    assert plan(buffers).arena_bytes == max(live_bytes(buffers, at) for at in range(6)) == 128

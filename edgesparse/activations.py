@@ -1,0 +1,147 @@
+"""How many zeros to expect in activations: from input rows, from an earlier run, or assumed.
+
+Kernels that skip zero activations pay where there are enough of them, so the choice of kernels
+depends on what a model is fed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesparse.deploy.boards import find_board
+from edgesparse.deploy.native import NativeTarget
+from edgesparse.deploy.session import FLAG_RESET_STATE, Session
+from edgesparse.edges import device_input
+from edgesparse.encode import Zeros, encode
+from edgesparse.errors import UsageError
+from edgesparse.image import build_image
+from edgesparse.inputs import Inputs, batch_bytes, rows_for
+from edgesparse.meta import LayerMeta, Meta, ProfileMeta, TensorZerosMeta
+from edgesparse.model import Model
+from edgesparse.telemetry.log import read_runs
+from edgesparse.telemetry.runs import RunResult
+
+__all__ = ["ASSUMED_AFTER_RELU", "Profile", "assumed", "profile_rows", "profile_run"]
+
+ASSUMED_AFTER_RELU = 0.4
+"""Share of zeros behind a ReLU where nothing is known: the least of the public models on real
+inputs, layers with more being the rule."""
+
+_RELUS = ("RELU", "RELU6")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Shares of zeros by index of the tensor in the .tflite.
+
+    source: where they come from, for people.  rows: runs that they are the mean of; 0: assumed.
+    """
+
+    source: str
+    rows: int
+    zeros: Mapping[int, Zeros]
+
+    def meta(self) -> ProfileMeta:
+        """As it is kept in the image."""
+        tensors = tuple(
+            TensorZerosMeta(tensor=i, mean=round(each.mean, 6), spread=round(each.spread, 6))
+            for i, each in sorted(self.zeros.items())
+        )
+        return ProfileMeta(source=self.source, rows=self.rows, tensors=tensors)
+
+
+def assumed(model: Model) -> Profile:
+    """ASSUMED_AFTER_RELU for what a ReLU gives, its zero the least value; no zeros elsewhere."""
+    found: dict[int, Zeros] = {}
+    for node in model.nodes:
+        activation = getattr(node.options, "activation", node.op)
+        if activation in _RELUS:
+            found |= dict.fromkeys(node.outputs, Zeros(ASSUMED_AFTER_RELU))
+    return Profile(f"assumed: {ASSUMED_AFTER_RELU:g} behind a ReLU", 0, found)
+
+
+class _Shares:
+    """Shares of zeros of tensors, run by run."""
+
+    def __init__(self) -> None:
+        self._by_tensor: dict[int, list[float]] = {}
+
+    def add(self, tensors: Iterable[int], zeros: int, elements: int) -> None:
+        for tensor in tensors:
+            self._by_tensor.setdefault(tensor, []).append(zeros / elements)
+
+    def profile(self, source: str, runs: int) -> Profile:
+        zeros = {
+            i: Zeros(float(np.mean(shares)), float(np.std(shares)))
+            for i, shares in self._by_tensor.items()
+        }
+        return Profile(source, runs, zeros)
+
+
+def _add_run(shares: _Shares, model: Model, layers: Sequence[LayerMeta], run: RunResult) -> None:
+    for record in run.layers:
+        elements = layers[record.layer].activations
+        if elements:
+            tensors = model.nodes[record.layer].outputs
+            shares.add(tensors, record.activation_zeros, elements)
+
+
+def profile_rows(model: Model, inputs: Inputs, rows: Sequence[int], source: str) -> Profile:
+    """Run rows on this computer, with any kernels: the zeros are the same with all.
+
+    Raises what rows_for raises.
+    """
+    image = build_image(encode(model))
+    fed: tuple[NDArray[np.int8], ...] = rows_for(image.meta.inputs, inputs, rows)
+    board = find_board("native")
+    shares = _Shares()
+    batch = batch_bytes(fed)
+    with NativeTarget(board, image.device_bytes(), batch, image.arena_bytes) as target:
+        session = Session(target)
+        session.hello()
+        for i in range(len(rows)):
+            reset = FLAG_RESET_STATE if image.has_state and i == 0 else 0
+            (run,) = session.run(i, 1, flags=reset)
+            _add_run(shares, model, image.meta.layers, run)
+    for index, values, meta in zip(model.inputs, fed, image.meta.inputs, strict=True):
+        for row in values:
+            zeros = int(np.count_nonzero(row == meta.zero_point))
+            shares.add([device_input(model, index)], zeros, row.size)
+    return shares.profile(source, len(rows))
+
+
+def _check_same(model: Model, meta: Meta, folder: Path) -> None:
+    """Raise UsageError unless a run was of this model, however thinned."""
+    mine = [(node.op, model.tensors[i].elements) for node in model.nodes for i in node.outputs[:1]]
+    theirs = [(layer.op, layer.activations) for layer in meta.layers]
+    same = len(meta.layers) == len(model.nodes) and all(
+        layer.op == node.op for layer, node in zip(meta.layers, model.nodes, strict=True)
+    )
+    if not same or not set(theirs) & set(mine):
+        raise UsageError(f"{folder} is the log of a run of another model, {meta.name}")
+
+
+def profile_run(model: Model, folder: Path) -> Profile:
+    """The zeros that the log of an earlier run counted.
+
+    Raises UsageError where there is no log, no run in it, or it is of another model.
+    """
+    setup, runs = read_runs(folder)
+    _check_same(model, setup.meta, folder)
+    shares = _Shares()
+    for run in runs:
+        _add_run(shares, model, setup.meta.layers, run)
+        row = run.run % setup.rows
+        for index, meta, zeros in zip(
+            model.inputs, setup.meta.inputs, setup.input_zeros, strict=True
+        ):
+            shares.add([device_input(model, index)], zeros[row], max(math.prod(meta.shape), 1))
+    if not runs:
+        raise UsageError(f"{folder} has no whole run to take the zeros from")
+    return shares.profile(f"the run in {folder.name}", len(runs))

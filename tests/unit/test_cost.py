@@ -1,0 +1,126 @@
+"""Predicted costs: weighted amounts, the threshold for skipping zeros, what a profile changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgesparse import native
+from edgesparse.encode import cost as cost_module
+from edgesparse.encode.cost import MEASURED, Price, Zeros, cost_file
+from edgesparse.encode.lower.candidate import NEVER, Candidate
+from edgesparse.encode.variants import variants_of
+from edgesparse.encode.work import WORK, Amounts, Job, KernelWork, job_of
+from edgesparse.errors import UsageError
+
+KERNEL = "fully_connected_dense_s8"
+
+
+def candidate(columns: int = 100, rows: int = 4, **params: int) -> Candidate:
+    weights = np.arange(rows * columns).reshape(rows, columns) % 3
+    fields = {"batches": 1, "in_c": columns, "out_c": rows, "list_zeros": NEVER} | params
+    return Candidate(KERNEL, fields, b"w" * 4, b"", matrix=weights.astype(np.int8))
+
+
+@pytest.fixture
+def _skipping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that costs 1000, or 100 and 18 for each activation that is not zero."""
+
+    def listed(job: Job) -> Amounts:
+        return {"one": 1, "listed": job.columns * (1 - job.zeros)}
+
+    monkeypatch.setitem(WORK, KERNEL, KernelWork(lambda _: {"one": 1}, skipping=listed))
+    weights = {KERNEL: {"one": 1000.0}, KERNEL + "+skip": {"one": 100.0, "listed": 18.0}}
+    file = cost_module._File(weights={"cortex-m4": {"cycles": weights}})
+    monkeypatch.setattr(cost_module, "_file", lambda: file)
+
+
+def test_every_kernel_has_amounts_and_weights() -> None:
+    assert set(WORK) == set(native.table("kernel"))
+    cost_file().read_bytes()
+    for cpu in MEASURED:
+        for unit in ("instructions", "cycles"):
+            price = Price(cpu, unit)
+            for kernel, work in WORK.items():
+                assert price._of(kernel), (cpu, unit, kernel)
+                assert work.skipping is None or price._of(kernel + "+skip")
+
+
+def test_a_job_knows_its_weights() -> None:
+    job = job_of(candidate(), 0.25)
+    assert (job.rows, job.columns, job.zeros) == (4, 100, 0.25)
+    assert int(job.entries.sum()) == np.count_nonzero(np.arange(400) % 3)
+    amounts = WORK[KERNEL].amounts(job)
+    assert amounts["single_products"] == 400
+
+
+@pytest.mark.usefixtures("_skipping")
+def test_zeros_are_skipped_from_where_that_pays() -> None:
+    """100 + 18 * (100 - zeros) < 1000 from 51 zeros on."""
+    assert Price().threshold(KERNEL, job_of(candidate())) == 51
+    assert Price().threshold(KERNEL, job_of(candidate(columns=40))) == 0
+
+
+@pytest.mark.usefixtures("_skipping")
+def test_the_profile_says_what_skipping_is_worth() -> None:
+    skips = candidate(list_zeros=51)
+    price = Price()
+    assert price.cost(KERNEL, job_of(skips, 0.50)) == 1000
+    assert price.cost(KERNEL, job_of(skips, 0.60)) == 820
+    # Half of the runs have more zeros than the threshold.
+    assert price.cost(KERNEL, job_of(skips, 0.51), spread=0.1) == round((1000 + 982) / 2)
+    assert price.cost(KERNEL, job_of(candidate(), 0.9)) == 1000
+
+
+@pytest.mark.usefixtures("_skipping")
+def test_both_ways_are_variants_unless_skipping_is_off() -> None:
+    found = variants_of([candidate()], Price(), Zeros(0.8), skip=True)
+    limits = {each.candidate.params["list_zeros"]: each.cost for each in found}
+    assert limits == {NEVER: 1000, 51: 460}
+    (only,) = variants_of([candidate()], Price(), Zeros(0.8), skip=False)
+    assert only.candidate.params["list_zeros"] == NEVER
+
+
+def test_a_kernel_that_always_skips_goes_with_skipping(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(candidate(), kernel="fully_connected_delta8_s8")
+    always = KernelWork(lambda job: {"one": 1 - job.zeros}, always_skips=True)
+    monkeypatch.setitem(WORK, other.kernel, always)
+    both = [candidate(), other]
+    assert len(variants_of(both, Price(), Zeros(), skip=True)) == 2
+    assert [v.kernel for v in variants_of(both, Price(), Zeros(), skip=False)] == [KERNEL]
+
+
+def test_bands_are_variants_of_kernels_that_heed_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as no kernel does, there is one variant; a kernel whose scratch grows has several."""
+    conv = {"batches": 1, "out_h": 10, "out_w": 9, "band": 32, "list_zeros": NEVER}
+    conv |= {"in_h": 10, "in_w": 9, "in_c": 1, "kernel_h": 1, "kernel_w": 1, "out_c": 1}
+    conv |= {"stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1}
+    conv |= {"pad_top": 0, "pad_left": 0}
+    one = Candidate("conv_2d_dense_s8", conv, b"wwww", matrix=np.ones((1, 1), np.int8))
+
+    def sizes(each: Candidate) -> int:
+        band = each.params["band"]
+        assert isinstance(band, int)
+        return 100 + 10 * band
+
+    monkeypatch.setattr("edgesparse.encode.variants.scratch_bytes", sizes)
+    found = variants_of([one], Price(), Zeros(), skip=False)
+    assert [each.candidate.params["band"] for each in found] == [4, 8, 16, 32, 64, 90]
+    assert [each.scratch_bytes for each in found] == [140, 180, 260, 420, 740, 1000]
+    monkeypatch.setattr("edgesparse.encode.variants.scratch_bytes", lambda _: 100)
+    assert len(variants_of([one], Price(), Zeros(), skip=False)) == 1
+
+
+def test_an_unknown_core_is_refused_and_a_similar_one_is_not() -> None:
+    with pytest.raises(UsageError, match="cortex-m0"):
+        Price("cortex-m0")
+    job = job_of(candidate())
+    assert Price("cortex-m33").cost(KERNEL, job) == Price("cortex-m4").cost(KERNEL, job)
+    assert Price("cortex-m3").cost(KERNEL, job) != Price("cortex-m4").cost(KERNEL, job)
+
+
+def test_weights_that_are_missing_are_no_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost_module, "_file", lambda: cost_module._File(weights={}))
+    assert Price().cost(KERNEL, job_of(candidate())) is None
