@@ -67,6 +67,9 @@ EncodingOption = Annotated[
         "--encoding", help="Weight encoding for every layer that has it; default: the cheapest."
     ),
 ]
+KeepDeadOption = Annotated[
+    bool, typer.Option("--keep-dead", help="Keep channels that no output depends on.")
+]
 ResetOption = Annotated[
     bool,
     typer.Option(
@@ -115,6 +118,7 @@ def deploy(
     sparsity: SparsityOption = 0.0,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
+    keep_dead: KeepDeadOption = False,
     log: Annotated[
         Path | None,
         typer.Option(
@@ -164,7 +168,7 @@ def deploy(
         reset_state=reset_state,
         part=part,
     )
-    recipe = Recipe(method, sparsity, depthwise, encoding)
+    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead)
     document = deploy_model(model, recipe, options, quiet=as_json)
     if as_json:
         _print_json(document)
@@ -182,6 +186,7 @@ def convert(
     sparsity: SparsityOption = 0.0,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
+    keep_dead: KeepDeadOption = False,
     tflite: Annotated[
         Path | None,
         typer.Option("--tflite", metavar="OUT.tflite", help="Also write the thresholded .tflite."),
@@ -191,9 +196,8 @@ def convert(
     """Convert a .tflite into a sparse image (.esm)."""
     from edgesparse.pipeline import Recipe, convert_file
 
-    document = convert_file(
-        model, output, Recipe(method, sparsity, depthwise, encoding), tflite=tflite
-    )
+    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead)
+    document = convert_file(model, output, recipe, tflite=tflite)
     if as_json:
         _print_json(document)
     else:
@@ -208,6 +212,7 @@ def analyze(
     sparsity: SparsityOption = 0.0,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
+    keep_dead: KeepDeadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a model is made of, layer by layer.
@@ -218,7 +223,8 @@ def analyze(
     from edgesparse.analyze import render_analysis
     from edgesparse.pipeline import Recipe, convert_model, read_model
 
-    image, thinned = convert_model(read_model(model), Recipe(method, sparsity, depthwise, encoding))
+    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead)
+    image, thinned = convert_model(read_model(model), recipe)
     document = analyze_image(thinned, image)
     if as_json:
         _print_json(document)
@@ -236,6 +242,7 @@ def validate(
     sparsity: SparsityOption = 0.0,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
+    keep_dead: KeepDeadOption = False,
     timeout: Annotated[
         float,
         typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
@@ -251,7 +258,7 @@ def validate(
     from edgesparse.pipeline import Recipe
     from edgesparse.validate import check_validation, validate_model
 
-    recipe = Recipe(method, sparsity, depthwise, encoding)
+    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead)
     document = validate_model(
         model,
         recipe,
@@ -336,6 +343,7 @@ def bench(
     method: MethodOption = "topk",
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
+    keep_dead: KeepDeadOption = False,
     inputs: InputsOption = None,
     runs: Annotated[
         int, typer.Option("--runs", "-n", min=1, help="Inferences that a count is the mean of.")
@@ -392,6 +400,7 @@ def bench(
         method=method,
         depthwise=depthwise,
         encoding=encoding,
+        keep_dead=keep_dead,
         inputs=inputs,
         runs=runs,
         timeout_s=timeout,

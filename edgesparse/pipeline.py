@@ -27,6 +27,7 @@ class Recipe:
     sparsity: float = 0.0
     depthwise: bool = False
     encoding: str | None = None
+    keep_dead: bool = False
 
 
 def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
@@ -52,7 +53,8 @@ def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
 def convert_model(model: Model, recipe: Recipe) -> tuple[Image, Model]:
     """All stages from a model to its image; also the thresholded model."""
     thinned, meta = thin(model, recipe)
-    return build_image(encode(thinned, encoding=recipe.encoding), sparsify=meta), thinned
+    encoded = encode(thinned, encoding=recipe.encoding, keep_dead=recipe.keep_dead)
+    return build_image(encoded, sparsify=meta), thinned
 
 
 def read_model(path: Path | None) -> Model:
@@ -78,7 +80,8 @@ def prepare_image(path: Path | None, recipe: Recipe) -> Image:
         return convert_model(parse_model(data, name=path.stem), recipe)[0]
     if recipe != Recipe():
         raise UsageError(
-            f"{path} is an image; --method, --sparsity, --depthwise and --encoding need the .tflite"
+            f"{path} is an image; --method, --sparsity, --depthwise, --encoding and --keep-dead"
+            " need the .tflite"
         )
     return read_image(data)
 

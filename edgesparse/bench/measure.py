@@ -40,7 +40,7 @@ class Bench:
         boards: names or aliases.
         parts: processors whose cycles are modelled, each with every board; see cycles.find_part.
         sparsities: shares of each layer's weights to set to zero; at 0 they stay as they are.
-        method, depthwise, encoding: as in pipeline.Recipe.
+        method, depthwise, encoding, keep_dead: as in pipeline.Recipe.
         inputs: rows for the model; None takes the demo's own or made-up ones.
         runs: inferences, one a row; counts are their mean.
         timeout_s: seconds of silence after which a device is given up.
@@ -54,6 +54,7 @@ class Bench:
     method: str = "topk"
     depthwise: bool = False
     encoding: str | None = None
+    keep_dead: bool = False
     inputs: Path | None = None
     runs: int = 3
     timeout_s: float = 60.0
@@ -81,7 +82,7 @@ class Bench:
     def recipe(self, sparsity: float) -> Recipe:
         """How a model is converted for one share of zeros."""
         method = self.method if sparsity > 0 else "none"
-        return Recipe(method, sparsity, self.depthwise, self.encoding)
+        return Recipe(method, sparsity, self.depthwise, self.encoding, self.keep_dead)
 
 
 def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -> dict[str, int]:

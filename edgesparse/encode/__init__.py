@@ -1,7 +1,7 @@
 """Model -> encoded nodes: which kernel runs each node, with which constant data.
 
 One file a weight encoding (dense.py, delta8.py); lower/ has one function an operator; fold.py finds
-the PADs that go into the convolution behind them.
+the PADs that go into the convolution behind them, narrow/ the channels that need not exist.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from edgesparse import native, ops
 from edgesparse.edges import device_input, device_output
 from edgesparse.encode.fold import folded_pads, with_padding
 from edgesparse.encode.lower import LOWER, Candidate
+from edgesparse.encode.narrow import Narrowing, narrow
 from edgesparse.encode.state import Persistent, free_reads, persistent_tensors
 from edgesparse.errors import UsageError
 from edgesparse.model import Model, Node, Tensor
@@ -37,16 +38,19 @@ class EncodedNode:
 class Encoded:
     """All device nodes of a model, in order, and which tensor lies where another one does.
 
-    `aliases`: index of the output of a free node (RESHAPE, READ_VARIABLE) -> index of the tensor
-    whose bytes it is.  `folded`: indices of the PADs that are part of the convolution behind them.
-    `persistent`: the variables, by the index of the tensor that is their handle.
+    `model`: as the device sees it, which is `source` without the channels that `narrowings` names,
+    by tensor.  `aliases`: index of the output of a free node (RESHAPE, READ_VARIABLE) -> index of
+    the tensor whose bytes it is.  `folded`: indices of the PADs that are part of the convolution
+    behind them.  `persistent`: the variables, by the index of the tensor that is their handle.
     """
 
+    source: Model
     model: Model
     nodes: tuple[EncodedNode, ...]
     aliases: dict[int, int]
     folded: frozenset[int] = frozenset()
     persistent: Mapping[int, Persistent] = field(default_factory=dict)
+    narrowings: Mapping[int, Narrowing] = field(default_factory=dict)
 
     def tensor(self, tensor_index: int) -> Tensor:
         """A tensor as the device sees it; a variable's handle stands for its values."""
@@ -92,11 +96,12 @@ def _encode_node(
     )
 
 
-def encode(model: Model, *, encoding: str | None = None) -> Encoded:
+def encode(model: Model, *, encoding: str | None = None, keep_dead: bool = False) -> Encoded:
     """Choose a kernel for every node of a supported model by predicted cost.
 
     `encoding`: take this weight encoding wherever a kernel of the operator has it, whatever it
-    costs.  Raises UnsupportedModelError with all offenders, UsageError for an unknown encoding.
+    costs.  `keep_dead`: keep the channels that no output depends on.  Raises UnsupportedModelError
+    with all offenders, UsageError for an unknown encoding.
     """
     if encoding is not None and encoding not in native.table("encoding"):
         known = ", ".join(native.table("encoding"))
@@ -104,6 +109,11 @@ def encode(model: Model, *, encoding: str | None = None) -> Encoded:
     ops.check_supported(model)
     for index in model.inputs:
         device_input(model, index)  # refuses inputs that no QUANTIZE makes int8
+    source = model
+    narrowings: Mapping[int, Narrowing] = {}
+    if not keep_dead:
+        narrowed = narrow(model)
+        model, narrowings = narrowed.model, narrowed.narrowings
     pads = folded_pads(model)
     folded = {pad.index: pad for pad in pads.values()}
     nodes: list[Node] = []
@@ -112,19 +122,21 @@ def encode(model: Model, *, encoding: str | None = None) -> Encoded:
         if ops.on_host(model, node) or node.op in ops.DECLARATIONS or node.index in folded:
             continue
         if node.options.IS_FREE:
-            source = node.inputs[0]
-            aliases[node.outputs[0]] = aliases.get(source, source)
+            renamed = node.inputs[0]
+            aliases[node.outputs[0]] = aliases.get(renamed, renamed)
         else:
             nodes.append(node)
     outputs = [device_output(model, index) for index in model.outputs]
     # Whoever reads a folded PAD's output really reads its input.
     read_as = {pad.outputs[0]: aliases.get(pad.inputs[0], pad.inputs[0]) for pad in folded.values()}
     free = free_reads(model, nodes, aliases | read_as, outputs)
-    aliases = {index: free.get(source, source) for index, source in aliases.items()} | free
+    aliases = {index: free.get(root, root) for index, root in aliases.items()} | free
     encoded = [
         _encode_node(model, node, encoding, pads)
         for node in nodes
         if free.keys().isdisjoint(node.outputs)
     ]
     persistent = persistent_tensors(model)
-    return Encoded(model, tuple(encoded), aliases, frozenset(folded), persistent)
+    return Encoded(
+        source, model, tuple(encoded), aliases, frozenset(folded), persistent, narrowings
+    )
