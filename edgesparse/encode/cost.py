@@ -18,6 +18,11 @@ def conv_delta8(*, positions: int, columns: int, rows: int, non_zeros: int) -> i
     return round(positions * (packing + outputs + products) + 2 * non_zeros)
 
 
+def conv_group4(*, positions: int, columns: int, rows: int, groups: int) -> int:
+    """Packing, unpacking a row's groups once a band, then four weights for four positions."""
+    return round(positions * (1.2 * columns + 16 * rows + 3.2 * groups))
+
+
 def depthwise(*, positions: int, taps: int, channels: int) -> int:
     """Filters widened once, then every tap of every channel."""
     return round(positions * channels * (23 + 0.62 * taps) + 40 * taps * channels)
@@ -31,6 +36,11 @@ def fully_connected_dense(*, batches: int, columns: int, rows: int) -> int:
 def fully_connected_delta8(*, batches: int, rows: int, non_zeros: int) -> int:
     """Non-zero weights only."""
     return round(batches * (53 * rows + 4.1 * non_zeros))
+
+
+def fully_connected_group4(*, batches: int, rows: int, groups: int) -> int:
+    """Groups with non-zero weights only."""
+    return round(batches * (53 * rows + 9 * groups))
 
 
 def add(elements: int) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesparse import quantize
-from edgesparse.encode import cost, delta8, dense
+from edgesparse.encode import cost, delta8, dense, group4
 from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.requantisation import channel_rows
 from edgesparse.model import Model, Node, Tensor
@@ -86,6 +86,21 @@ def _delta8(
         return []
 
 
+def _group4(
+    kernel: str, params: dict[str, int], price: int, rows: NDArray[np.int8], channels: bytes
+) -> list[Candidate]:
+    """The candidate in encoding group4; none where its table or four columns do not fit."""
+    try:
+        return [Candidate(kernel, params, price, group4.encode(rows), channels)]
+    except ValueError:
+        return []
+
+
+def _groups(rows: NDArray[np.int8]) -> int:
+    """Groups of four columns with a non-zero weight; 0 where columns do not divide into them."""
+    return group4.kept_groups(rows) if rows.shape[1] % 4 == 0 else 0
+
+
 def conv_2d(model: Model, node: Node) -> list[Candidate]:
     """CONV_2D; a row is an output channel."""
     options = node.options
@@ -97,11 +112,13 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
     positions = geometry.batches * geometry.out_h * geometry.out_w
     size = {"positions": positions, "columns": rows.shape[1], "rows": rows.shape[0]}
     sparse_cost = cost.conv_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
+    group_cost = cost.conv_group4(**size, groups=_groups(rows))
     return [
         Candidate(
             "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
         ),
         *_delta8("conv_2d_delta8_s8", params, sparse_cost, rows, channels),
+        *_group4("conv_2d_group4_s8", params, group_cost, rows, channels),
     ]
 
 
@@ -153,7 +170,9 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
     size = {"batches": geometry.batches, "rows": len(rows)}
     dense_cost = cost.fully_connected_dense(**size, columns=geometry.columns)
     sparse_cost = cost.fully_connected_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
+    group_cost = cost.fully_connected_group4(**size, groups=_groups(rows))
     return [
         Candidate("fully_connected_dense_s8", params, dense_cost, dense.encode(rows), channels),
         *_delta8("fully_connected_delta8_s8", params, sparse_cost, rows, channels),
+        *_group4("fully_connected_group4_s8", params, group_cost, rows, channels),
     ]
