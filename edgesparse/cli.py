@@ -58,6 +58,12 @@ SparsityOption = Annotated[
     float,
     typer.Option("--sparsity", "-s", help="Share of each layer's weights to set to zero, 0 to 1."),
 ]
+GranularityOption = Annotated[
+    str,
+    typer.Option(
+        "--granularity", help="Zero weights one by one (1x1) or four input channels at once (1x4)."
+    ),
+]
 DepthwiseOption = Annotated[
     bool, typer.Option("--depthwise", help="Threshold depthwise convolutions too.")
 ]
@@ -116,6 +122,7 @@ def deploy(
     ] = None,
     method: MethodOption = "none",
     sparsity: SparsityOption = 0.0,
+    granularity: GranularityOption = "1x1",
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
     keep_dead: KeepDeadOption = False,
@@ -168,7 +175,7 @@ def deploy(
         reset_state=reset_state,
         part=part,
     )
-    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead)
+    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead, granularity)
     document = deploy_model(model, recipe, options, quiet=as_json)
     if as_json:
         _print_json(document)
@@ -184,6 +191,7 @@ def convert(
     ] = None,
     method: MethodOption = "none",
     sparsity: SparsityOption = 0.0,
+    granularity: GranularityOption = "1x1",
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
     keep_dead: KeepDeadOption = False,
@@ -196,7 +204,7 @@ def convert(
     """Convert a .tflite into a sparse image (.esm)."""
     from edgesparse.pipeline import Recipe, convert_file
 
-    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead)
+    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead, granularity)
     document = convert_file(model, output, recipe, tflite=tflite)
     if as_json:
         _print_json(document)
@@ -210,6 +218,7 @@ def analyze(
     model: ModelArgument = None,
     method: MethodOption = "none",
     sparsity: SparsityOption = 0.0,
+    granularity: GranularityOption = "1x1",
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
     keep_dead: KeepDeadOption = False,
@@ -223,7 +232,7 @@ def analyze(
     from edgesparse.analyze import render_analysis
     from edgesparse.pipeline import Recipe, convert_model, read_model
 
-    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead)
+    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead, granularity)
     image, thinned = convert_model(read_model(model), recipe)
     document = analyze_image(thinned, image)
     if as_json:
@@ -240,6 +249,7 @@ def validate(
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Input rows to compare.")] = 3,
     method: MethodOption = "none",
     sparsity: SparsityOption = 0.0,
+    granularity: GranularityOption = "1x1",
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
     keep_dead: KeepDeadOption = False,
@@ -258,7 +268,7 @@ def validate(
     from edgesparse.pipeline import Recipe
     from edgesparse.validate import check_validation, validate_model
 
-    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead)
+    recipe = Recipe(method, sparsity, depthwise, encoding, keep_dead, granularity)
     document = validate_model(
         model,
         recipe,
@@ -341,6 +351,7 @@ def bench(
         ),
     ] = "0,0.5,0.8,0.9",
     method: MethodOption = "topk",
+    granularity: GranularityOption = "1x1",
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
     keep_dead: KeepDeadOption = False,
@@ -398,6 +409,7 @@ def bench(
         parts=(None,) if part is None else parse_names(part),
         sparsities=parse_shares(sparsity),
         method=method,
+        granularity=granularity,
         depthwise=depthwise,
         encoding=encoding,
         keep_dead=keep_dead,

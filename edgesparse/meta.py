@@ -105,6 +105,7 @@ class SparsifyMeta(_Frozen):
     method: str
     sparsity: float
     depthwise: bool
+    granularity: str = "1x1"
     layers: tuple[LayerSparsityMeta, ...]
 
 

@@ -28,12 +28,17 @@ class Recipe:
     depthwise: bool = False
     encoding: str | None = None
     keep_dead: bool = False
+    granularity: str = "1x1"
 
 
 def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
     """Set small weights to zero as the recipe says."""
     thinned, layers = sparsify(
-        model, method=recipe.method, sparsity=recipe.sparsity, depthwise=recipe.depthwise
+        model,
+        method=recipe.method,
+        sparsity=recipe.sparsity,
+        depthwise=recipe.depthwise,
+        granularity=recipe.granularity,
     )
     rows = tuple(
         LayerSparsityMeta(
@@ -45,7 +50,11 @@ def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
         for layer in layers
     )
     meta = SparsifyMeta(
-        method=recipe.method, sparsity=recipe.sparsity, depthwise=recipe.depthwise, layers=rows
+        method=recipe.method,
+        sparsity=recipe.sparsity,
+        depthwise=recipe.depthwise,
+        granularity=recipe.granularity,
+        layers=rows,
     )
     return thinned, meta
 
@@ -80,8 +89,8 @@ def prepare_image(path: Path | None, recipe: Recipe) -> Image:
         return convert_model(parse_model(data, name=path.stem), recipe)[0]
     if recipe != Recipe():
         raise UsageError(
-            f"{path} is an image; --method, --sparsity, --depthwise, --encoding and --keep-dead"
-            " need the .tflite"
+            f"{path} is an image; --method, --sparsity, --granularity, --depthwise, --encoding and"
+            " --keep-dead need the .tflite"
         )
     return read_image(data)
 

@@ -40,7 +40,7 @@ class Bench:
         boards: names or aliases.
         parts: processors whose cycles are modelled, each with every board; see cycles.find_part.
         sparsities: shares of each layer's weights to set to zero; at 0 they stay as they are.
-        method, depthwise, encoding, keep_dead: as in pipeline.Recipe.
+        method, granularity, depthwise, encoding, keep_dead: as in pipeline.Recipe.
         inputs: rows for the model; None takes the demo's own or made-up ones.
         runs: inferences, one a row; counts are their mean.
         timeout_s: seconds of silence after which a device is given up.
@@ -52,6 +52,7 @@ class Bench:
     parts: tuple[str | None, ...] = (None,)
     sparsities: tuple[float, ...] = (0.0, 0.5, 0.8, 0.9)
     method: str = "topk"
+    granularity: str = "1x1"
     depthwise: bool = False
     encoding: str | None = None
     keep_dead: bool = False
@@ -82,7 +83,9 @@ class Bench:
     def recipe(self, sparsity: float) -> Recipe:
         """How a model is converted for one share of zeros."""
         method = self.method if sparsity > 0 else "none"
-        return Recipe(method, sparsity, self.depthwise, self.encoding, self.keep_dead)
+        return Recipe(
+            method, sparsity, self.depthwise, self.encoding, self.keep_dead, self.granularity
+        )
 
 
 def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -> dict[str, int]:
@@ -130,6 +133,7 @@ def measure(
     entry |= {
         "method": recipe.method,
         "sparsity": sparsity,
+        "granularity": recipe.granularity,
         "depthwise": recipe.depthwise,
         "encoding": recipe.encoding,
         "totals": document["totals"],

@@ -18,9 +18,15 @@ def conv_delta8(*, positions: int, columns: int, rows: int, non_zeros: int) -> i
     return round(positions * (packing + outputs + products) + 2 * non_zeros)
 
 
-def conv_group4(*, positions: int, columns: int, rows: int, groups: int) -> int:
-    """Packing, unpacking a row's groups once a band, then four weights for four positions."""
-    return round(positions * (1.2 * columns + 16 * rows + 3.2 * groups))
+def conv_group4(*, positions: int, columns: int, rows: int, groups: int, band: int) -> int:
+    """Packing; unpacking a row's groups once a band; four weights for four positions."""
+    packing = positions * (150 + 1.4 * columns)
+    unpacking = -(-positions // band) * (60 * rows + 11 * groups)
+    tiles, rest = divmod(positions, 4)
+    products = tiles * (43 * rows + 12.6 * groups)
+    if rest:  # a single position left over costs less than two or three
+        products += 45 * rows + 8 * groups if rest == 1 else 100 * rows + 13 * groups
+    return round(packing + unpacking + products)
 
 
 def depthwise(*, positions: int, taps: int, channels: int) -> int:
@@ -38,9 +44,12 @@ def fully_connected_delta8(*, batches: int, rows: int, non_zeros: int) -> int:
     return round(batches * (53 * rows + 4.1 * non_zeros))
 
 
-def fully_connected_group4(*, batches: int, rows: int, groups: int) -> int:
-    """Groups with non-zero weights only."""
-    return round(batches * (53 * rows + 9 * groups))
+def fully_connected_group4(*, batches: int, columns: int, rows: int, groups: int) -> int:
+    """Groups with non-zero weights only, for one vector or four."""
+    if batches == 1:
+        return 53 * rows + 9 * groups
+    tiles = -(-batches // 4)
+    return round(1.4 * batches * columns + tiles * (120 * rows + 23.6 * groups))
 
 
 def add(elements: int) -> int:

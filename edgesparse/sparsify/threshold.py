@@ -7,6 +7,7 @@ one scale tie exactly, and weights of different output channels compare as real 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 from edgesparse.errors import ModelError, UsageError
 from edgesparse.model import Model, Node, Tensor, with_weights
 from edgesparse.ops import check_supported, weight_index
+from edgesparse.sparsify.granularity import GRANULARITIES, group_norms
 
 Method = Callable[[NDArray[np.float64], int], tuple[NDArray[np.bool_], float]]
 """From a layer's magnitudes (flat) and the number of zeros asked for, to the mask of the weights to
-zero and the threshold (the largest magnitude zeroed; 0 where nothing is)."""
+zero and the threshold (the largest magnitude zeroed; 0 where nothing is).  Groups of weights are
+given by their norms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,12 @@ class LayerSparsity:
 
 
 def sparsify(
-    model: Model, *, method: str, sparsity: float, depthwise: bool = False
+    model: Model,
+    *,
+    method: str,
+    sparsity: float,
+    depthwise: bool = False,
+    granularity: str = "1x1",
 ) -> tuple[Model, tuple[LayerSparsity, ...]]:
     """Zero the smallest weights of every CONV_2D and FULLY_CONNECTED layer.
 
@@ -60,6 +68,9 @@ def sparsify(
         sparsity: share of zeros S asked of each layer, in 0 ... 1; k = round(S · n) of a
             layer's n weights.  k = 0 leaves a layer untouched.
         depthwise: treat DEPTHWISE_CONV_2D layers too.
+        granularity: a key of GRANULARITIES.  With "1x4" four neighbouring input channels become
+            zero together, by their L2 norm, and k counts such groups; layers whose rows do not
+            divide into them, and depthwise ones, are treated weight by weight.
 
     Returns:
         The new model and one row per layer, in running order.  Weights that several nodes share are
@@ -71,6 +82,10 @@ def sparsify(
     choose = METHODS.get(method)
     if choose is None:
         raise UsageError(f"unknown method '{method}', there are: {', '.join(METHODS)}")
+    size = GRANULARITIES.get(granularity)
+    if size is None:
+        known = ", ".join(GRANULARITIES)
+        raise UsageError(f"unknown granularity '{granularity}', there are: {known}")
     if not 0.0 <= sparsity <= 1.0:
         raise UsageError(f"sparsity {sparsity} is outside 0 ... 1")
     check_supported(model)
@@ -81,7 +96,8 @@ def sparsify(
         if index is None or index in rows:
             continue
         tensor = model.tensors[index]
-        codes, rows[index] = _sparsify_layer(node, tensor, choose, sparsity)
+        whole = node.op != "DEPTHWISE_CONV_2D" and math.prod(tensor.shape[1:]) % size == 0
+        codes, rows[index] = _sparsify_layer(node, tensor, choose, sparsity, size if whole else 1)
         if rows[index].zeros_after != rows[index].zeros_before:
             arrays[index] = codes
     return with_weights(model, arrays) if arrays else model, tuple(rows.values())
@@ -108,16 +124,17 @@ def _sparsifiable_weights(node: Node, depthwise: bool) -> int | None:
 
 
 def _sparsify_layer(
-    node: Node, tensor: Tensor, choose: Method, sparsity: float
+    node: Node, tensor: Tensor, choose: Method, sparsity: float, size: int
 ) -> tuple[NDArray[Any], LayerSparsity]:
     assert tensor.data is not None
     codes = tensor.data.copy()
-    wanted = round(sparsity * codes.size)
+    norms = group_norms(magnitudes(tensor), size)
+    wanted = round(sparsity * norms.size)
     zeros_before = codes.size - int(np.count_nonzero(codes))
     threshold = 0.0
     if wanted > 0:
-        mask, threshold = choose(magnitudes(tensor).reshape(-1), wanted)
-        codes[mask.reshape(codes.shape)] = 0
+        mask, threshold = choose(norms, wanted)
+        codes[np.repeat(mask, size).reshape(codes.shape)] = 0
     zeros_after = codes.size - int(np.count_nonzero(codes))
     row = LayerSparsity(node.index, tensor.label, codes.size, zeros_before, zeros_after, threshold)
     return codes, row

@@ -26,11 +26,13 @@ def counts(image: Image) -> list[int]:
     return [layer.count for layer in run.layers]
 
 
-@pytest.mark.parametrize("encoding", ["dense", "delta8"])
+@pytest.mark.parametrize("encoding", ["dense", "delta8", "group4"])
 @pytest.mark.parametrize("name", ["resnet8_cifar10", "ds_cnn_kws"])
 def test_predictions_of_layers_with_weights(shared_models: Path, name: str, encoding: str) -> None:
     model = load_model(shared_models / name / f"{name}.tflite")
-    image, _ = convert_model(model, Recipe("topk", 0.6, encoding=encoding))
+    granularity = "1x4" if encoding == "group4" else "1x1"
+    recipe = Recipe("topk", 0.6, encoding=encoding, granularity=granularity)
+    image, _ = convert_model(model, recipe)
     for node, count in zip(image.nodes, counts(image), strict=True):
         if node["macs"] > 10_000:
             assert node["predicted_cost"] == pytest.approx(count, rel=TOLERANCE)

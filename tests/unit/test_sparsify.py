@@ -182,6 +182,30 @@ def test_two_tensors_in_the_same_bytes_are_refused():
         sparsify(parse_model(b.finish(), name="m"), method="topk", sparsity=0.5)
 
 
+# --- Groups
+
+
+def test_groups_of_four_go_by_their_norm():
+    weights = [[9, 0, 0, 0, 5, 5, 5, 5], [1, 1, 1, 1, 8, 0, 0, 2]]
+    changed, (row,) = sparsify(dense_model(weights), method="topk", sparsity=0.5, granularity="1x4")
+    kept = changed.tensors[weight_index(changed.nodes[0])].data
+    assert kept.tolist() == [[9, 0, 0, 0, 5, 5, 5, 5], [0] * 8]
+    assert (row.weights, row.zeros_before, row.zeros_after) == (16, 5, 11)
+    assert row.threshold == pytest.approx(68**0.5)
+
+
+def test_rows_that_are_no_groups_are_thresholded_weight_by_weight():
+    model = dense_model([[1, 2, 3], [4, 5, 6]])
+    alone, _ = sparsify(model, method="topk", sparsity=0.5)
+    grouped, _ = sparsify(model, method="topk", sparsity=0.5, granularity="1x4")
+    assert alone.source == grouped.source
+
+
+def test_unknown_granularity():
+    with pytest.raises(UsageError, match="'2x2', there are: 1x1, 1x4"):
+        sparsify(dense_model([[1]]), method="topk", sparsity=0.5, granularity="2x2")
+
+
 # --- Refusals
 
 

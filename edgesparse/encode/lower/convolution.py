@@ -112,7 +112,7 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
     positions = geometry.batches * geometry.out_h * geometry.out_w
     size = {"positions": positions, "columns": rows.shape[1], "rows": rows.shape[0]}
     sparse_cost = cost.conv_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
-    group_cost = cost.conv_group4(**size, groups=_groups(rows))
+    group_cost = cost.conv_group4(**size, groups=_groups(rows), band=BAND)
     return [
         Candidate(
             "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
@@ -170,7 +170,7 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
     size = {"batches": geometry.batches, "rows": len(rows)}
     dense_cost = cost.fully_connected_dense(**size, columns=geometry.columns)
     sparse_cost = cost.fully_connected_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
-    group_cost = cost.fully_connected_group4(**size, groups=_groups(rows))
+    group_cost = cost.fully_connected_group4(**size, columns=geometry.columns, groups=_groups(rows))
     return [
         Candidate("fully_connected_dense_s8", params, dense_cost, dense.encode(rows), channels),
         *_delta8("fully_connected_delta8_s8", params, sparse_cost, rows, channels),
