@@ -18,9 +18,11 @@ def conv_delta8(*, positions: int, columns: int, rows: int, non_zeros: int) -> i
     return round(positions * (packing + outputs + products) + 2 * non_zeros)
 
 
-def conv_group4(*, positions: int, columns: int, rows: int, groups: int, band: int) -> int:
+def conv_group4(
+    *, positions: int, kernel_h: int, columns: int, rows: int, groups: int, band: int
+) -> int:
     """Packing; unpacking a row's groups once a band; four weights for four positions."""
-    packing = positions * (150 + 1.4 * columns)
+    packing = positions * (40 + 70 * kernel_h + 1.4 * columns)
     unpacking = -(-positions // band) * (60 * rows + 11 * groups)
     tiles, rest = divmod(positions, 4)
     products = tiles * (43 * rows + 12.6 * groups)

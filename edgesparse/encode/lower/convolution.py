@@ -112,7 +112,9 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
     positions = geometry.batches * geometry.out_h * geometry.out_w
     size = {"positions": positions, "columns": rows.shape[1], "rows": rows.shape[0]}
     sparse_cost = cost.conv_delta8(**size, non_zeros=int(np.count_nonzero(rows)))
-    group_cost = cost.conv_group4(**size, groups=_groups(rows), band=BAND)
+    group_cost = cost.conv_group4(
+        **size, kernel_h=geometry.kernel_h, groups=_groups(rows), band=BAND
+    )
     return [
         Candidate(
             "conv_2d_dense_s8", params, cost.conv_dense(**size), dense.encode(rows), channels
