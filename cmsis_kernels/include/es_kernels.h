@@ -74,7 +74,7 @@ uint32_t es_conv_2d_delta8_s8_get_buffer_size(const es_conv_params_t *params);
  * Shapes: input [batches, in_h, in_w, in_c], output [batches, out_h, out_w, out_c].
  * Layout: weights in encoding group4, rows = out_c, columns = kernel_h * kernel_w * in_c as in OHWI, a multiple of 4.
  * Scratch: band positions, or all that there are, rounded up to four, as int16: 2 * columns each; a row's groups,
- *   3 * columns + 12; a column, four where in_c is no multiple of 4; a filter row of zero points, kernel_w * in_c; the
+ *   3 * columns + 44; a column, four where in_c is no multiple of 4; a filter row of zero points, kernel_w * in_c; the
  *   last two rounded up to 4.
  * Checked: channels and windows; band 1 or more; weights by es_encoding_group4_check.
  * Source: CONV_2D; DESIGN.md, section "Weight encodings".
@@ -130,7 +130,7 @@ uint32_t es_fully_connected_delta8_s8_get_buffer_size(const es_fc_params_t *para
  * Math: above. Multiplications: all four weights of every stored group, for one vector those of fillers as well.
  * Shapes: input [batches, in_c], output [batches, out_c].
  * Layout: weights in encoding group4, rows = out_c, columns = in_c, a multiple of 4.
- * Scratch: four vectors as int16 and a row's groups, 11 * in_c + 12, where batches is 2 or more; else none.
+ * Scratch: four vectors as int16 and a row's groups, 11 * in_c + 44, where batches is 2 or more; else none.
  * Checked: channels; counts 1 or more, tensors below 2^31; zero point, act_min and act_max as above; weights by
  *   es_encoding_group4_check.
  * Source: FULLY_CONNECTED; DESIGN.md, section "Weight encodings".

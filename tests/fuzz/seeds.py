@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from edgesparse import native
 from edgesparse.encode import encode
 from edgesparse.image import build_image
-from tests.conformance.make_vectors import FOLDER, grouped_image, small_image
+from tests.conformance.make_vectors import FOLDER, small_image
 from tests.one_operator import OPERATORS, Example
 
 MODELS_AN_OPERATOR = 8
@@ -68,7 +68,6 @@ def main() -> None:
     for i, seed in enumerate(link_seeds()):
         (out / "link" / f"seed-{i}").write_bytes(seed)
     (out / "small.esm").write_bytes(small_image("delta8"))
-    (out / "grouped.esm").write_bytes(grouped_image())
 
 
 if __name__ == "__main__":
