@@ -7,7 +7,7 @@ import numpy as np
 from edgesparse import ops
 from edgesparse.edges import device_input, input_meta, output_meta
 from edgesparse.encode import Encoded, Goal
-from edgesparse.meta import GoalMeta, LayerMeta, Meta, ProfileMeta, SparsifyMeta
+from edgesparse.meta import GoalMeta, LayerMeta, Meta, NarrowedMeta, ProfileMeta, SparsifyMeta
 from edgesparse.model import Model, Node
 
 
@@ -32,7 +32,10 @@ def _same_as(encoded: Encoded, node: Node) -> dict[str, int]:
 
 
 def _activations(encoded: Encoded, node: Node) -> int:
-    """Elements of a node's outputs; 0 where it computes none, as a free READ_VARIABLE."""
+    """Elements of a node's outputs; 0 where it computes none, as a free READ_VARIABLE.
+
+    Constant channels that the device leaves out are among them, those that nobody reads are not.
+    """
     if node.op == "ASSIGN_VARIABLE":
         return encoded.model.tensors[node.inputs[1]].elements
     roots = {encoded.root(i) for i in node.outputs}
@@ -40,7 +43,17 @@ def _activations(encoded: Encoded, node: Node) -> int:
         return 0
     if node.op in ops.DECLARATIONS or not roots.isdisjoint(encoded.persistent):
         return 0
-    return sum(encoded.model.tensors[i].elements for i in node.outputs)
+    return sum(encoded.tensor(i).elements + _constants(encoded, i) for i in node.outputs)
+
+
+def _constants(encoded: Encoded, tensor_index: int, *, zeros: bool = False) -> int:
+    """Elements of a tensor, or zeros only, in the constant channels that the device leaves out."""
+    narrowing = encoded.narrowings.get(tensor_index)
+    if narrowing is None:
+        return 0
+    tensor = encoded.source.tensors[tensor_index]
+    values = [v for v in narrowing.constants.values() if not zeros or v == tensor.affine()[1]]
+    return tensor.elements // narrowing.width * len(values)
 
 
 def _name(model: Model, node: Node) -> str:
@@ -50,7 +63,7 @@ def _name(model: Model, node: Node) -> str:
 
 
 def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
-    model = encoded.model
+    model = encoded.source
     weights, zeros = weight_counts(model, node)
     place = device.get(node.index)
     row = None if place is None else encoded.nodes[place]
@@ -67,6 +80,7 @@ def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
         weights=weights,
         weight_zeros=zeros,
         activations=_activations(encoded, node),
+        constant_zeros=sum(_constants(encoded, i, zeros=True) for i in node.outputs),
         dense_bytes=weights,
         encoded_bytes=0 if row is None else len(row.choice.weights),
         predicted_cost=0 if row is None else row.chosen.cost or 0,
@@ -93,7 +107,7 @@ def describe(
     scratch_bytes: int,
 ) -> Meta:
     """Meta of an image; `scratch_bytes` is the largest scratch of a node."""
-    model = encoded.model
+    model = encoded.source
     device = {node.layer: i for i, node in enumerate(encoded.nodes)}
     return Meta(
         name=model.name,
@@ -105,5 +119,14 @@ def describe(
         inputs=tuple(input_meta(model, i) for i in model.inputs),
         outputs=tuple(output_meta(model, i) for i in model.outputs),
         tensors=tuple(encoded.device_tensors()),
+        narrowed=tuple(
+            NarrowedMeta(
+                tensor=index,
+                width=narrowing.width,
+                kept=narrowing.kept,
+                constants=tuple(narrowing.constants.items()),
+            )
+            for index, narrowing in encoded.narrowings.items()
+        ),
         scratch_bytes=scratch_bytes,
     )

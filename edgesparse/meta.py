@@ -24,6 +24,8 @@ class LayerMeta(_Frozen):
 
     node: index of its device node; None for one that is free, folded or done by the host.
     predicted_cost: of a run, in the unit of GoalMeta; 0 if it is not known.
+    macs, weights, weight_zeros: of the .tflite.  activations: without the channels that nobody
+    reads.  constant_zeros: how many of them are zeros in channels that the device leaves out.
     same_as_layer, same_as_input: a free RESHAPE's output has the zeros of that layer's output, or
     of that model input.
     """
@@ -41,6 +43,7 @@ class LayerMeta(_Frozen):
     dense_bytes: int
     encoded_bytes: int
     predicted_cost: int = 0
+    constant_zeros: int = 0
     same_as_layer: int | None = None
     same_as_input: int | None = None
 
@@ -134,6 +137,19 @@ class ProfileMeta(_Frozen):
     tensors: tuple[TensorZerosMeta, ...]
 
 
+class NarrowedMeta(_Frozen):
+    """A tensor of which the device leaves channels out, that is indices of the last dimension.
+
+    tensor: its index in the .tflite.  width: its channels there.  kept: those of the device, in
+    order.  constants: (channel, value) of others; nobody reads the rest.
+    """
+
+    tensor: int
+    width: int = Field(ge=1)
+    kept: tuple[int, ...]
+    constants: tuple[tuple[int, int], ...]
+
+
 class Meta(_Frozen):
     """All of it.  tensors: the .tflite tensor index of each tensor of the image.
 
@@ -150,7 +166,12 @@ class Meta(_Frozen):
     inputs: tuple[InputMeta, ...]
     outputs: tuple[OutputMeta, ...]
     tensors: tuple[int, ...]
+    narrowed: tuple[NarrowedMeta, ...] = ()
     scratch_bytes: int
+
+    def narrowing(self, tensor: int) -> NarrowedMeta | None:
+        """What became of the channels of a tensor of the .tflite; None: it has them all."""
+        return next((each for each in self.narrowed if each.tensor == tensor), None)
 
     def to_json(self) -> bytes:
         """The bytes of section META."""

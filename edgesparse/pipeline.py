@@ -56,6 +56,7 @@ class Recipe:
     sparsity: float = 0.0
     depthwise: bool = False
     encoding: str | None = None
+    keep_dead: bool = False
     optimize: str = "cycles"
     cpu: str | None = None
     max_ram: int | None = None
@@ -119,7 +120,10 @@ class Converted:
 def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
     """Set small weights to zero as the recipe says."""
     thinned, layers = sparsify(
-        model, method=recipe.method, sparsity=recipe.sparsity, depthwise=recipe.depthwise
+        model,
+        method=recipe.method,
+        sparsity=recipe.sparsity,
+        depthwise=recipe.depthwise,
     )
     rows = tuple(
         LayerSparsityMeta(
@@ -131,7 +135,10 @@ def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
         for layer in layers
     )
     meta = SparsifyMeta(
-        method=recipe.method, sparsity=recipe.sparsity, depthwise=recipe.depthwise, layers=rows
+        method=recipe.method,
+        sparsity=recipe.sparsity,
+        depthwise=recipe.depthwise,
+        layers=rows,
     )
     return thinned, meta
 
@@ -179,6 +186,7 @@ def make_image(model: Model, recipe: Recipe, destination: Destination = ANYWHERE
         encoded = encode(
             thinned,
             encoding=recipe.encoding,
+            keep_dead=recipe.keep_dead,
             goal=goal,
             zeros=profile.zeros,
             weights_limit_bytes=weights_limit_bytes,
@@ -261,7 +269,7 @@ def prepare_image(path: Path | None, recipe: Recipe, destination: Destination = 
     if recipe != Recipe():
         raise UsageError(
             f"{path} is an image, whose weights and kernels are fixed; --method, --sparsity,"
-            " --depthwise, --encoding, --optimize, --cpu, --max-ram, --max-flash,"
+            " --depthwise, --encoding, --keep-dead, --optimize, --cpu, --max-ram, --max-flash,"
             " --skip-activations and --profile need the .tflite"
         )
     return read_image(data)

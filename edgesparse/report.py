@@ -234,12 +234,12 @@ class Summary:
     def _zeros(self, layer: LayerMeta) -> int:
         """Zeros among a layer's outputs; a free layer's are those of the values that it renames."""
         if layer.node is not None:
-            return self._by_node[layer.node].zeros
+            return self._by_node[layer.node].zeros + self._runs * layer.constant_zeros
         if layer.same_as_input is not None:
             return self._input_zeros[layer.same_as_input]
         if layer.same_as_layer is not None:
-            source = self._setup.meta.layers[layer.same_as_layer].node
-            return 0 if source is None else self._by_node[source].zeros
+            source = self._setup.meta.layers[layer.same_as_layer]
+            return 0 if source.node is None else self._zeros(source)
         return 0
 
 

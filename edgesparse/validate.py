@@ -18,6 +18,7 @@ from edgesparse.deploy.session import FLAG_DUMP, FLAG_RESET_STATE, Session
 from edgesparse.errors import VerificationError
 from edgesparse.image import Image
 from edgesparse.inputs import feeds_for, row_bytes, rows_for
+from edgesparse.meta import NarrowedMeta
 from edgesparse.model import Model
 from edgesparse.pipeline import Recipe, convert_model, read_model
 from edgesparse.telemetry.runs import RunResult
@@ -50,8 +51,8 @@ class Difference:
 
 def _expected(
     image: Image, model: Model, reference: Mapping[int, NDArray[Any]], node: int
-) -> Iterator[tuple[int, NDArray[np.int8], int]]:
-    """Per output of a device node: image tensor, reference values, zeros among them.
+) -> Iterator[tuple[int, NDArray[np.int8]]]:
+    """Per output of a device node: image tensor and reference values, [places, channels].
 
     An ASSIGN_VARIABLE has none in the reference: it writes its second input into the tensor that
     stands for the variable.
@@ -59,10 +60,25 @@ def _expected(
     layer = model.nodes[image.nodes[node]["layer"]]
     variable = ops.variable_at(model, layer.inputs[0]).handle if not layer.outputs else -1
     for index in layer.outputs or (variable,):
-        values = reference[layer.inputs[1] if index == variable else index].reshape(-1)
-        tensor = image.meta.tensors.index(index)
-        zeros = int(np.count_nonzero(values == image.tensors[tensor]["zero_point"]))
-        yield tensor, values, zeros
+        values = reference[layer.inputs[1] if index == variable else index]
+        width = values.shape[-1] if values.shape else 1
+        yield image.meta.tensors.index(index), values.reshape(-1, width)
+
+
+def _whole(narrowed: NarrowedMeta, got: NDArray[np.int8], like: NDArray[np.int8]) -> NDArray[Any]:
+    """A device's tensor with its constant channels; what nobody reads is taken to be right."""
+    whole = like.copy()
+    whole[:, narrowed.kept] = got.reshape(-1, len(narrowed.kept))
+    for channel, value in narrowed.constants:
+        whole[:, channel] = value
+    return whole
+
+
+def _read(narrowed: NarrowedMeta | None, values: NDArray[np.int8]) -> NDArray[np.int8]:
+    """The channels that somebody reads."""
+    if narrowed is None:
+        return values
+    return values[:, [*narrowed.kept, *(channel for channel, _ in narrowed.constants)]]
 
 
 def compare_run(
@@ -70,18 +86,24 @@ def compare_run(
 ) -> Difference | None:
     """First difference between one dumped run and the reference's tensors, in network order."""
     for record in run.layers:
-        name = image.meta.layers[record.layer].name
+        layer = image.meta.layers[record.layer]
+        name = layer.name
         zeros = 0
-        for tensor, expected, count in _expected(image, model, reference, record.node):
+        for tensor, expected in _expected(image, model, reference, record.node):
             got = np.frombuffer(run.tensors[record.node, tensor], np.int8)
-            wrong = np.flatnonzero(expected != got)
-            zeros += count
+            narrowed = image.meta.narrowing(image.meta.tensors[tensor])
+            if narrowed is not None:
+                got = _whole(narrowed, got, expected)
+            wrong = np.flatnonzero(expected.reshape(-1) != got.reshape(-1))
+            zero_point = image.tensors[tensor]["zero_point"]
+            zeros += int(np.count_nonzero(_read(narrowed, expected) == zero_point))
             if wrong.size:
                 at = int(wrong[0])
-                values = int(expected[at]), int(got[at])
+                values = int(expected.reshape(-1)[at]), int(got.reshape(-1)[at])
                 return Difference(row, "tensor", record.layer, name, at, *values)
-        if zeros != record.activation_zeros:
-            counts = zeros, record.activation_zeros
+        counted = record.activation_zeros + layer.constant_zeros
+        if zeros != counted:
+            counts = zeros, counted
             return Difference(row, "zeros", record.layer, name, -1, *counts)
     return None
 

@@ -45,6 +45,8 @@ def draw_weights(
         values = rng.choice(np.array([-128, -127, 127]), shape)
     zeros = draw(st.sampled_from([0.0, 0.0, 0.3, 0.7, 0.95, 1.0]))
     values[rng.random(shape) < zeros] = 0
+    if values.size % 4 == 0 and draw(st.booleans()):  # zeros in groups of four
+        values.reshape(-1, 4)[rng.random(values.size // 4) < 0.5] = 0
     return values.astype(np.int8)
 
 

@@ -77,6 +77,22 @@ void es_conv_2d_delta8_s8(const es_conv_params_t *params, const int8_t *input, c
                           const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_conv_2d_delta8_s8_get_buffer_size(const es_conv_params_t *params);
 
+/* CONV_2D with weights that are zero in groups of four columns: four weights held for four positions.
+ *
+ * Math: above. Multiplications: all four weights of every stored group at every position; positions are counted through
+ *   the whole output map, and what is left over of a band costs as much as the next multiple of four.
+ * Shapes: input [batches, in_h, in_w, in_c], output [batches, out_h, out_w, out_c].
+ * Layout: weights in encoding group4, rows = out_c, columns = kernel_h * kernel_w * in_c as in OHWI, a multiple of 4.
+ * Scratch: band positions, or all that there are, rounded up to four, as int16: 2 * columns each; a row's groups,
+ *   3 * columns + 44; a column, four where in_c is no multiple of 4; a filter row of zero points, kernel_w * in_c; the
+ *   last two rounded up to 4.
+ * Checked: channels and windows; band 1 or more; weights by es_encoding_group4_check.
+ * Source: CONV_2D; DESIGN.md, section "Weight encodings".
+ */
+void es_conv_2d_group4_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
+                          const es_channel_t *channels, int8_t *output, void *scratch);
+uint32_t es_conv_2d_group4_s8_get_buffer_size(const es_conv_params_t *params);
+
 /* DEPTHWISE_CONV_2D with dense weights: channels taken apart, two taps at a time.
  *
  * Math: above; output channel o reads input channel o / (out_c / in_c).
@@ -133,6 +149,20 @@ uint32_t es_fully_connected_run4_s8_get_buffer_size(const es_fc_params_t *params
 void es_fully_connected_delta8_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
                                   const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_fully_connected_delta8_s8_get_buffer_size(const es_fc_params_t *params);
+
+/* FULLY_CONNECTED with weights that are zero in groups of four columns, for one or four vectors.
+ *
+ * Math: above. Multiplications: all four weights of every stored group, for one vector those of fillers as well.
+ * Shapes: input [batches, in_c], output [batches, out_c].
+ * Layout: weights in encoding group4, rows = out_c, columns = in_c, a multiple of 4.
+ * Scratch: four vectors as int16 and a row's groups, 11 * in_c + 44, where batches is 2 or more; else none.
+ * Checked: channels; counts 1 or more, tensors below 2^31; zero point, act_min and act_max as above; weights by
+ *   es_encoding_group4_check.
+ * Source: FULLY_CONNECTED; DESIGN.md, section "Weight encodings".
+ */
+void es_fully_connected_group4_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
+                                  const es_channel_t *channels, int8_t *output, void *scratch);
+uint32_t es_fully_connected_group4_s8_get_buffer_size(const es_fc_params_t *params);
 
 /* ADD of two tensors of one shape.
  *

@@ -1,8 +1,9 @@
 """Model -> encoded nodes: which kernel runs each node, with which constant data.
 
 One file a weight encoding (dense.py, bitmap.py and so on); lower/ has one function an operator;
-fold.py finds the PADs that go into the convolution behind them.  work.py and cost.py predict what
-each kernel costs, variants.py lists the ways to run a node, choose.py decides.
+fold.py finds the PADs that go into the convolution behind them, narrow/ the channels that need not
+exist.  work.py and cost.py predict what each kernel costs, variants.py lists the ways to run a
+node, choose.py decides.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from edgesparse.encode.encoded import Encoded, EncodedNode, Variant
 from edgesparse.encode.fold import folded_pads, with_padding
 from edgesparse.encode.goal import Goal
 from edgesparse.encode.lower import LOWER, Candidate
+from edgesparse.encode.narrow import Narrowing, narrow
 from edgesparse.encode.state import free_reads, persistent_tensors
 from edgesparse.encode.variants import variants_of
 from edgesparse.errors import UsageError
@@ -62,6 +64,7 @@ def encode(
     model: Model,
     *,
     encoding: str | None = None,
+    keep_dead: bool = False,
     goal: Goal | None = None,
     zeros: Mapping[int, Zeros] = NO_ZEROS,
     weights_limit_bytes: int | None = None,
@@ -72,6 +75,7 @@ def encode(
         model: the model.
         encoding: take this weight encoding wherever a kernel of the operator has it, whatever it
             costs.
+        keep_dead: keep the channels that no output depends on.
         goal: what decides.
         zeros: share of zeros to expect in tensors, by index; none where it is not known.
         weights_limit_bytes: what the constant data of all nodes may take.
@@ -88,6 +92,11 @@ def encode(
     ops.check_supported(model)
     for index in model.inputs:
         device_input(model, index)  # refuses inputs that no QUANTIZE makes int8
+    source = model
+    narrowings: Mapping[int, Narrowing] = {}
+    if not keep_dead:
+        narrowed = narrow(model)
+        model, narrowings = narrowed.model, narrowed.narrowings
     pads = folded_pads(model)
     folded = {pad.index: pad for pad in pads.values()}
     nodes: list[Node] = []
@@ -96,22 +105,24 @@ def encode(
         if ops.on_host(model, node) or node.op in ops.DECLARATIONS or node.index in folded:
             continue
         if node.options.IS_FREE:
-            source = node.inputs[0]
-            aliases[node.outputs[0]] = aliases.get(source, source)
+            renamed = node.inputs[0]
+            aliases[node.outputs[0]] = aliases.get(renamed, renamed)
         else:
             nodes.append(node)
     outputs = [device_output(model, index) for index in model.outputs]
     # Whoever reads a folded PAD's output really reads its input.
     read_as = {pad.outputs[0]: aliases.get(pad.inputs[0], pad.inputs[0]) for pad in folded.values()}
     free = free_reads(model, nodes, aliases | read_as, outputs)
-    aliases = {index: free.get(source, source) for index, source in aliases.items()} | free
+    aliases = {index: free.get(root, root) for index, root in aliases.items()} | free
     encoded = []
     for node in nodes:
         if free.keys().isdisjoint(node.outputs):
             candidates = _candidates(model, node, encoding, pads, goal)
-            source = (candidates[0].inputs or node.inputs)[0]
-            expected = zeros.get(aliases.get(source, source), Zeros())
+            read = (candidates[0].inputs or node.inputs)[0]
+            expected = zeros.get(aliases.get(read, read), Zeros())
             encoded.append(_encode_node(model, node, candidates, goal, expected))
     persistent = persistent_tensors(model)
-    whole = Encoded(model, tuple(encoded), aliases, frozenset(folded), persistent, goal)
+    whole = Encoded(
+        source, model, tuple(encoded), aliases, frozenset(folded), persistent, goal, narrowings
+    )
     return choose(whole, weights_limit_bytes=weights_limit_bytes)

@@ -9,6 +9,7 @@ from edgesparse import native
 from edgesparse.edges import device_input, device_output
 from edgesparse.encode.goal import Goal
 from edgesparse.encode.lower.candidate import Candidate
+from edgesparse.encode.narrow import Narrowing
 from edgesparse.encode.state import Persistent
 from edgesparse.model import Model, Tensor
 
@@ -74,18 +75,21 @@ class EncodedNode:
 class Encoded:
     """All device nodes of a model, in order, and which tensor lies where another one does.
 
-    `aliases`: index of the output of a free node (RESHAPE, READ_VARIABLE) -> index of the tensor
-    whose bytes it is.  `folded`: indices of the PADs that are part of the convolution behind them.
-    `persistent`: the variables, by the index of the tensor that is their handle.  `goal`: what
-    decided between the kernels.
+    `model`: as the device sees it, which is `source` without the channels that `narrowings` names,
+    by tensor.  `aliases`: index of the output of a free node (RESHAPE, READ_VARIABLE) -> index of
+    the tensor whose bytes it is.  `folded`: indices of the PADs that are part of the convolution
+    behind them.  `persistent`: the variables, by the index of the tensor that is their handle.
+    `goal`: what decided between the kernels.
     """
 
+    source: Model
     model: Model
     nodes: tuple[EncodedNode, ...]
     aliases: dict[int, int]
     folded: frozenset[int] = frozenset()
     persistent: Mapping[int, Persistent] = field(default_factory=dict)
     goal: Goal = field(default_factory=Goal)
+    narrowings: Mapping[int, Narrowing] = field(default_factory=dict)
 
     def tensor(self, tensor_index: int) -> Tensor:
         """A tensor as the device sees it; a variable's handle stands for its values."""

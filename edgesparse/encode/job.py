@@ -23,7 +23,7 @@ class Job:
     """A node as its kernel sees it.
 
     params: the parameter struct by field.  sizes: see Candidate.  rows, columns: of the weights.
-    entries: non-zero weights of each row, [rows].  exact: share of rows that are rescaled the long
+    entries: non-zero weights of each row, [rows].  groups: groups of four columns with any.  exact: share of rows that are rescaled the long
     way.  encoded_bytes: of the weights.  zeros: share of zeros to expect in the input.
     """
 
@@ -32,6 +32,7 @@ class Job:
     rows: int
     columns: int
     entries: NDArray[np.int64]
+    groups: int
     exact: float
     encoded_bytes: int
     zeros: float = 0.0
@@ -66,6 +67,11 @@ def _exact_share(channels: bytes) -> float:
     return float(np.count_nonzero(exact)) / rows
 
 
+def _kept_groups(matrix: NDArray[np.int8]) -> int:
+    padded = np.pad(matrix, ((0, 0), (0, -matrix.shape[1] % 4)))
+    return int(np.count_nonzero(padded.reshape(len(matrix), -1, 4).any(axis=2)))
+
+
 def job_of(candidate: Candidate, zeros: float = 0.0) -> Job:
     """The job that a candidate does where this share of its input is zero."""
     matrix = candidate.matrix
@@ -77,6 +83,7 @@ def job_of(candidate: Candidate, zeros: float = 0.0) -> Job:
         rows=shape[0],
         columns=shape[1],
         entries=np.asarray(entries, np.int64),
+        groups=0 if matrix is None else _kept_groups(matrix),
         exact=_exact_share(candidate.channels),
         encoded_bytes=len(candidate.weights),
         zeros=zeros,

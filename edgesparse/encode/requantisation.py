@@ -26,7 +26,8 @@ _INT32_MIN, _INT32_MAX = -(2**31), 2**31 - 1
 _HALF_RANGE = 2**30
 
 
-def _wrap_int32(value: int) -> int:
+def wrap_int32(value: int) -> int:
+    """The int32 that a sum ends up as."""
     return (value + 2**31) % 2**32 - 2**31
 
 
@@ -42,6 +43,14 @@ def accumulator_bounds(row: NDArray[np.int64], bias: int, in_zero_point: int) ->
 
 def _high_multiply(accumulator: int, multiplier: int) -> int:
     return (2 * accumulator * multiplier + 2**31) >> 32
+
+
+def rescale_exact(accumulator: int, rescale: Rescale) -> int:
+    """An accumulator rescaled as defined, for any factor, before the output zero point."""
+    left, right = max(rescale.shift, 0), max(-rescale.shift, 0)
+    high = (wrap_int32(accumulator << left) * rescale.multiplier + 2**30) >> 31
+    rounded = (abs(high) + (1 << right >> 1)) >> right
+    return rounded if high >= 0 else -rounded
 
 
 def short_rounding(low: int, high: int, rescale: Rescale, out_zero_point: int) -> int | None:
@@ -79,7 +88,7 @@ def channel_rows(
         low, high = accumulator_bounds(row, int(bias), in_zero_point)
         rounding = short_rounding(low, high, rescale, out_zero_point)
         folded = in_zero_point * int(row.sum()) if whole_rows else 0
-        start = _wrap_int32(int(bias) - folded)
+        start = wrap_int32(int(bias) - folded)
         rows.append(
             layout.pack(
                 bias=start,

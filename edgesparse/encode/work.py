@@ -11,15 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from edgesparse.encode.job import Amounts, Job, job_of, parts
-from edgesparse.encode.work_weights import (
-    dense,
-    outputs_of,
-    pairs,
-    skipping,
-    sparse,
-)
+from edgesparse.encode.work_weights import dense, grouped, outputs_of, pairs, skipping, sparse
 
 __all__ = ["WORK", "Amounts", "Job", "KernelWork", "job_of"]
 
@@ -166,6 +161,7 @@ WORK: Mapping[str, KernelWork] = {
     "conv_2d_bitmap_s8": KernelWork(sparse),
     "conv_2d_run4_s8": KernelWork(sparse),
     "conv_2d_delta8_s8": KernelWork(sparse),
+    "conv_2d_group4_s8": KernelWork(grouped),
     "conv_2d_lists_s8": KernelWork(dense, skipping=skipping),
     "conv_2d_pairs_s8": KernelWork(pairs, always_skips=True),
     "depthwise_conv_2d_dense_s8": KernelWork(_depthwise),
@@ -173,6 +169,7 @@ WORK: Mapping[str, KernelWork] = {
     "fully_connected_bitmap_s8": KernelWork(sparse),
     "fully_connected_run4_s8": KernelWork(sparse),
     "fully_connected_delta8_s8": KernelWork(sparse),
+    "fully_connected_group4_s8": KernelWork(grouped),
     "fully_connected_pairs_s8": KernelWork(pairs, always_skips=True),
     "transpose_conv_dense_s8": KernelWork(_transpose_conv),
     "add_s8": KernelWork(_add),

@@ -9,7 +9,16 @@ import math
 
 from edgesparse.encode.job import Amounts, Job, parts
 
-__all__ = ["dense", "outputs_of", "pairs", "single", "skipping", "sparse", "sparse_single"]
+__all__ = [
+    "dense",
+    "grouped",
+    "outputs_of",
+    "pairs",
+    "single",
+    "skipping",
+    "sparse",
+    "sparse_single",
+]
 
 _TILE_ROWS_MOST = 4
 _PROGRAM_GROUPS = 16
@@ -203,6 +212,40 @@ def sparse_single(job: Job) -> Amounts:
         "single_columns": outputs * job.columns,
         "single_copied": 0 if job.is_pixel else job.positions * job.columns,
         "exact_outputs": outputs * job.exact,
+    }
+
+
+def grouped(job: Job) -> Amounts:
+    """Groups of four weights for four positions at a time."""
+    if job.positions == 1:
+        return _grouped_single(job)
+    tiles, rest = divmod(job.positions, 4)
+    bands = parts(job.positions, parts(job.params.get("band", 4), 4) * 4)
+    words = job.params.get("in_c", 4) % 4 == 0
+    return {
+        **outputs_of(job, job.positions),
+        "packed": 0 if job.is_pixel or not words else job.positions * job.columns,
+        "packed_pixels": job.positions * job.columns if job.is_pixel else 0,
+        "packed_bytes": 0 if words else job.positions * job.columns,
+        "window_taps": 0 if job.is_pixel else job.positions * _taps_high(job),
+        "band_rows": bands * job.rows,
+        "band_groups": bands * job.groups,
+        "tile_rows": tiles * job.rows,
+        "tile_groups": tiles * job.groups,
+        "single_rows": job.rows if rest == 1 else 0,
+        "single_groups": job.groups if rest == 1 else 0,
+        "rest_rows": job.rows if rest > 1 else 0,
+        "rest_groups": job.groups if rest > 1 else 0,
+    }
+
+
+def _grouped_single(job: Job) -> Amounts:
+    return {
+        "one": 1,
+        "vector_rows": job.rows,
+        "vector_groups": job.groups,
+        "vector_copied": 0 if job.is_pixel else job.columns,
+        "exact_outputs": job.rows * job.exact,
     }
 
 

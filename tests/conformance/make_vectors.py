@@ -46,6 +46,30 @@ def small_image(encoding: str) -> bytes:
     return with_ample_scratch(build_image(encode(model, encoding=encoding)).device_bytes())
 
 
+def grouped_image() -> bytes:
+    """Convolution and fully connected in encoding group4, three and two rows, as on the device.
+
+    Row 0 of the convolution has groups 1 and 3 of nine, row 1 none and row 2 all.
+    """
+    b = Builder()
+    x = b.input((1, 3, 3, 4), 0.05, -128)
+    filters = np.arange(1, 109, dtype=np.int8).reshape(3, 9, 4)
+    filters[0, [0, 2, 4, 5, 6, 7, 8]] = 0
+    filters[1] = 0
+    w = b.constant(filters.reshape(3, 3, 3, 4), 0.01)
+    y = b.conv_2d(x, w, b.bias(np.arange(3), x, w), scale=0.2, zero_point=-128, padding="VALID")
+    y = b.pad(y, [(0, 0), (0, 1), (0, 3), (0, 0)])
+    matrix = np.arange(48, dtype=np.int8).reshape(2, 24) % 5
+    matrix[1, 4:20] = 0
+    v = b.constant(matrix, 0.02)
+    y = b.reshape(y, (1, 24))
+    b.output(b.fully_connected(y, v, b.bias(np.arange(2), y, v), scale=0.3, zero_point=5))
+    model = parse_model(b.finish(), name="grouped")
+    image = build_image(encode(model, encoding="group4", keep_dead=True))
+    assert [node["kernel"] for node in image.nodes][::2] == [120, 121]
+    return with_ample_scratch(image.device_bytes())
+
+
 def elementwise_image() -> bytes:
     """MUL with a constant vector, ADD, SUB that broadcasts, MAXIMUM and TANH, as on the device."""
     b = Builder()
@@ -269,6 +293,16 @@ ELEMENTWISE_EDITS: Mapping[str, Any] = {
     "table not aligned": _element(4, "table_off", 2),
 }
 
+# Of row 0, the table is bytes 0 to 7, its one block bytes 8 to 27.
+GROUPED_EDITS: Mapping[str, Any] = {
+    "group4 group beyond the row": _byte("data", 9, 8),
+    "group4 filler beyond the row": _byte("data", 11, 6),
+    "group4 group twice": _byte("data", 9, 0),
+    "group4 table padding": _byte("data", 6, 1),
+    "group4 more blocks than bytes": _byte("data", 1, 1),
+    "group4 bytes left over": _byte("data", 4, 2),
+}
+
 STATE_EDITS: Mapping[str, Any] = {
     "reset value outside the data": _row("tensors", "tensor", 1, "reset_off", 4),
     "reset value not aligned": _row("tensors", "tensor", 1, "reset_off", 2),
@@ -328,6 +362,7 @@ def image_vectors() -> list[dict[str, Any]]:
         edit(data)
         cases[name] = with_crc(data)
     cases |= _edited("valid, element by element", elementwise_image(), ELEMENTWISE_EDITS)
+    cases |= _edited("valid, group4", grouped_image(), GROUPED_EDITS)
     cases |= _edited("valid, with state", stateful_image(), STATE_EDITS)
     cases |= _edited("valid, bitmap", small_image("bitmap"), BITMAP_EDITS)
     cases |= _edited("valid, run4", small_image("run4"), RUN4_EDITS)
@@ -351,6 +386,9 @@ def image_vectors() -> list[dict[str, Any]]:
         cases[name] = with_crc(data)
     for encoding in ("dense_sums", "pairs"):
         cases[f"valid, {encoding}"] = small_image(encoding)
+    columns = bytearray(dense)
+    _row("nodes", "node", 0, "kernel", 120)(columns)
+    cases["group4 columns that are no multiple of four"] = with_crc(columns)
     cases["cut off after the header"] = dense[:64]
     cases["cut off within the header"] = dense[:40]
     return [{"name": name, **verdict(data)} for name, data in cases.items()]

@@ -1,4 +1,4 @@
-"""A convolution gives the same outputs in bands of any size, and asks for less scratch in small ones."""
+"""A convolution gives the same in bands of any size, and asks for less scratch in small ones."""
 
 from __future__ import annotations
 

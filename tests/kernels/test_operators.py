@@ -22,8 +22,8 @@ from tests.one_operator import OPERATORS, Example
 EXAMPLES = int(os.environ.get("EDGESPARSE_EXAMPLES", "60"))
 SPARSE = ["bitmap", "run4", "delta8"]
 ENCODINGS = {
-    "CONV_2D": ["dense", *SPARSE, "dense_sums", "pairs"],
-    "FULLY_CONNECTED": ["dense", *SPARSE, "pairs"],
+    "CONV_2D": ["dense", *SPARSE, "group4", "dense_sums", "pairs"],
+    "FULLY_CONNECTED": ["dense", *SPARSE, "group4", "pairs"],
 }
 
 
@@ -100,14 +100,24 @@ def test_every_kernel_is_drawn() -> None:
         assert {encoding for op, encoding in encodings if op == name.lower()} == set(wanted)
 
 
-def products_by_definition(example: Example, *, zeros_too: bool) -> int:
+def stored(weights: NDArray[np.int8], encoding: str) -> NDArray[np.bool_]:
+    """Which of a convolution's weights an encoding keeps."""
+    if encoding == "dense":
+        return np.ones(weights.shape, np.bool_)
+    if encoding == "delta8":
+        return weights != 0
+    assert encoding == "group4"
+    return np.repeat(weights.reshape(-1, 4).any(axis=1), 4).reshape(weights.shape)
+
+
+def products_by_definition(example: Example, encoding: str) -> int:
     """Products of a weight and an input that is no padding, by visiting every output and tap."""
     model = example.model
     node = model.nodes[0]
     geometry = node.options.geometry(model, node)  # type: ignore[attr-defined]
     weights = model.tensors[node.inputs[1]].data
     assert weights is not None
-    counted = np.ones_like(weights) if zeros_too else weights != 0
+    counted = stored(weights, encoding)
     total = 0
     for kh in range(geometry.kernel_h):
         for kw in range(geometry.kernel_w):
@@ -139,7 +149,7 @@ def test_macs_done_counts_products_that_are_formed(operator: str, encoding: str)
         assume(example is not None)
         assert example is not None
         image = build_image(encode(example.model, encoding=encoding))
-        expected = products_by_definition(example, zeros_too=encoding == "dense")
+        expected = products_by_definition(example, image.meta.layers[0].encoding)
         assert image.macs_done == (expected,)
 
     check()

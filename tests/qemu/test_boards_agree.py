@@ -120,7 +120,8 @@ def check_model(each: Board, image: Image, data: Path) -> None:
 
 @on_every_board
 def test_demo_dense_and_sparse(each: Board) -> None:
-    for recipe in (Recipe(), Recipe("relative", 0.7)):
+    grouped = Recipe("topk", 0.6, encoding="group4", granularity="1x4")
+    for recipe in (Recipe(), Recipe("relative", 0.7), grouped):
         check_model(each, prepare_image(None, recipe), demo.data_path())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesparse import quantize
-from edgesparse.encode import bitmap, delta8, dense, run4
+from edgesparse.encode import bitmap, delta8, dense, group4, run4
 from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.lower.skipping import conv_2d_skipping, fully_connected_skipping
 from edgesparse.encode.requantisation import channel_rows
@@ -82,13 +82,18 @@ def _conv_params(
     }
 
 
-_SPARSE = {"bitmap": bitmap.encode, "run4": run4.encode, "delta8": delta8.encode}
+_SPARSE = {
+    "bitmap": bitmap.encode,
+    "run4": run4.encode,
+    "delta8": delta8.encode,
+    "group4": group4.encode,
+}
 
 
 def _sparse(
     operator: str, params: dict[str, int], rows: NDArray[np.int8], channels: bytes
 ) -> list[Candidate]:
-    """A candidate a sparse encoding; none where a row is too long for the encoding's table."""
+    """A candidate a sparse encoding; none where the encoding cannot hold such rows."""
     found = []
     for name, encode in _SPARSE.items():
         with suppress(ValueError):
