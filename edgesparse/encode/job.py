@@ -23,8 +23,9 @@ class Job:
     """A node as its kernel sees it.
 
     params: the parameter struct by field.  sizes: see Candidate.  rows, columns: of the weights.
-    entries: non-zero weights of each row, [rows].  groups: groups of four columns with any.  exact: share of rows that are rescaled the long
-    way.  encoded_bytes: of the weights.  zeros: share of zeros to expect in the input.
+    entries: non-zero weights of each row, [rows].  groups: groups of four columns with any.
+    exact: share of rows that are rescaled the long way.  encoded_bytes: of the weights.  zeros:
+    share of zeros to expect in the input.
     """
 
     params: Mapping[str, Any]
