@@ -37,6 +37,7 @@ def analyze(model: Model, image: Image) -> dict[str, Any]:
                 "weight_zeros": layer.weight_zeros,
                 "dense_bytes": layer.dense_bytes,
                 "encoded_bytes": layer.encoded_bytes,
+                "activations": layer.activations,
             }
         )
     summed = ("macs", "macs_done", "weights", "weight_zeros", "dense_bytes", "encoded_bytes")

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from typer.exceptions import TyperException
 
 from edgesparse import __version__
 from edgesparse.errors import EdgesparseError, StoppedError, UsageError
+
+if TYPE_CHECKING:
+    from edgesparse.pipeline import Recipe
 
 app = typer.Typer(
     name="edgesparse",
@@ -31,6 +34,9 @@ _EPILOG = (
     "Exit codes: 0 ok, 1 bug, 2 usage, 3 model, 4 format, 5 target, 6 device, 7 verification,"
     " 8 regression, 130 interrupted."
 )
+
+# In a file or a pipe nothing has to be left out of a table.
+_PLAIN_WIDTH = 160
 
 ModelArgument = Annotated[
     Path | None,
@@ -52,11 +58,44 @@ InputsOption = Annotated[
     ),
 ]
 MethodOption = Annotated[
-    str, typer.Option("--method", "-m", help="Which weights become zero: none, relative or topk.")
+    str,
+    typer.Option(
+        "--method",
+        "-m",
+        help="Which weights become zero: none, relative, topk, flat, triangular or threshold.",
+    ),
 ]
 SparsityOption = Annotated[
     float,
-    typer.Option("--sparsity", "-s", help="Share of each layer's weights to set to zero, 0 to 1."),
+    typer.Option(
+        "--sparsity",
+        "-s",
+        help="relative, topk: share of each layer's weights to set to zero, 0 to 1.",
+    ),
+]
+ValueOption = Annotated[
+    str | None,
+    typer.Option(
+        "--value",
+        metavar="V[,V…]",
+        help="flat: fraction of the smallest span; triangular: of the first and the last span;"
+        " threshold: real magnitudes, one or one a layer.",
+    ),
+]
+GranularityOption = Annotated[
+    str,
+    typer.Option(
+        "--granularity",
+        help="Weights that become zero together: element, vector, kernel, filter or 1xN.",
+    ),
+]
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy",
+        metavar="FILE.toml",
+        help="Method, value and granularity by layer name, in place of the options.",
+    ),
 ]
 DepthwiseOption = Annotated[
     bool, typer.Option("--depthwise", help="Threshold depthwise convolutions too.")
@@ -77,9 +116,34 @@ ResetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
+def _recipe(
+    method: str,
+    sparsity: float,
+    depthwise: bool,
+    encoding: str | None,
+    value: str | None,
+    granularity: str,
+    policy: Path | None,
+) -> Recipe:
+    from edgesparse.pipeline import Recipe
+    from edgesparse.sparsify import load_policy, parse_values
+
+    rules = None if policy is None else load_policy(policy)
+    return Recipe(
+        method, sparsity, depthwise, encoding, parse_values(value), granularity, policy=rules
+    )
+
+
 def _print_json(document: Any) -> None:
     json.dump(document, sys.stdout, indent=2)
     sys.stdout.write("\n")
+
+
+def _print_tables(*tables: Any) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _PLAIN_WIDTH)
+    console.print(*tables, sep="\n\n")
 
 
 def _version(wanted: bool) -> None:
@@ -113,6 +177,9 @@ def deploy(
     ] = None,
     method: MethodOption = "none",
     sparsity: SparsityOption = 0.0,
+    value: ValueOption = None,
+    granularity: GranularityOption = "element",
+    policy: PolicyOption = None,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
     log: Annotated[
@@ -152,7 +219,6 @@ def deploy(
     runs. The log of the run is a folder with the bytes received, the records and the summary.
     """
     from edgesparse.deploy.run import Options, deploy_model
-    from edgesparse.pipeline import Recipe
 
     options = Options(
         board=board,
@@ -164,10 +230,43 @@ def deploy(
         reset_state=reset_state,
         part=part,
     )
-    recipe = Recipe(method, sparsity, depthwise, encoding)
+    recipe = _recipe(method, sparsity, depthwise, encoding, value, granularity, policy)
     document = deploy_model(model, recipe, options, quiet=as_json)
     if as_json:
         _print_json(document)
+
+
+@app.command("sparsify")
+def sparsify_command(
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="A .tflite file. Default: the demo.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT.tflite", help="The .tflite to write."),
+    ] = None,
+    method: MethodOption = "none",
+    sparsity: SparsityOption = 0.0,
+    value: ValueOption = None,
+    granularity: GranularityOption = "element",
+    policy: PolicyOption = None,
+    depthwise: DepthwiseOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Set small weights of a .tflite to zero, without retraining.
+
+    The result is a .tflite for any tool. Without --output nothing is written: the table says what
+    would become zero, layer by layer, and which names a policy can match.
+    """
+    from edgesparse.pipeline import sparsify_file
+    from edgesparse.sparsify.table import render_layers
+
+    recipe = _recipe(method, sparsity, depthwise, None, value, granularity, policy)
+    document = sparsify_file(model, output, recipe)
+    if as_json:
+        _print_json(document)
+    else:
+        _print_tables(render_layers(document))
 
 
 @app.command()
@@ -180,6 +279,9 @@ def convert(
     ] = None,
     method: MethodOption = "none",
     sparsity: SparsityOption = 0.0,
+    value: ValueOption = None,
+    granularity: GranularityOption = "element",
+    policy: PolicyOption = None,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
     tflite: Annotated[
@@ -189,10 +291,13 @@ def convert(
     as_json: JsonOption = False,
 ) -> None:
     """Convert a .tflite into a sparse image (.esm)."""
-    from edgesparse.pipeline import Recipe, convert_file
+    from edgesparse.pipeline import convert_file
 
     document = convert_file(
-        model, output, Recipe(method, sparsity, depthwise, encoding), tflite=tflite
+        model,
+        output,
+        _recipe(method, sparsity, depthwise, encoding, value, granularity, policy),
+        tflite=tflite,
     )
     if as_json:
         _print_json(document)
@@ -206,8 +311,24 @@ def analyze(
     model: ModelArgument = None,
     method: MethodOption = "none",
     sparsity: SparsityOption = 0.0,
+    value: ValueOption = None,
+    granularity: GranularityOption = "element",
+    policy: PolicyOption = None,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
+    granularities: Annotated[
+        bool,
+        typer.Option(
+            "--granularities",
+            help="Also index bits, bytes and memory references by granularity and index encoding.",
+        ),
+    ] = False,
+    blocks: Annotated[
+        bool,
+        typer.Option(
+            "--blocks", help="Also blocks of layers: the policy's, or those of the tensor names."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a model is made of, layer by layer.
@@ -216,14 +337,25 @@ def analyze(
     """
     from edgesparse.analyze import analyze as analyze_image
     from edgesparse.analyze import render_analysis
-    from edgesparse.pipeline import Recipe, convert_model, read_model
+    from edgesparse.blocks import block_rows, find_blocks, render_blocks
+    from edgesparse.pipeline import convert_model, read_model
+    from edgesparse.sparsify.storage import render_storage, storage_rows
 
-    image, thinned = convert_model(read_model(model), Recipe(method, sparsity, depthwise, encoding))
+    recipe = _recipe(method, sparsity, depthwise, encoding, value, granularity, policy)
+    image, thinned = convert_model(read_model(model), recipe)
     document = analyze_image(thinned, image)
+    tables = [render_analysis(document)]
+    if blocks:
+        rows = block_rows(find_blocks(thinned, recipe.policy), document["layers"])
+        document["blocks"] = rows
+        tables.append(render_blocks(rows))
+    if granularities:
+        document["storage"] = storage_rows(thinned)
+        tables.append(render_storage(document["storage"]))
     if as_json:
         _print_json(document)
     else:
-        Console().print(render_analysis(document))
+        _print_tables(*tables)
 
 
 @app.command()
@@ -234,6 +366,9 @@ def validate(
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Input rows to compare.")] = 3,
     method: MethodOption = "none",
     sparsity: SparsityOption = 0.0,
+    value: ValueOption = None,
+    granularity: GranularityOption = "element",
+    policy: PolicyOption = None,
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
     timeout: Annotated[
@@ -248,10 +383,9 @@ def validate(
     Every layer's output and zero count must equal the reference interpreter's; the first
     difference is named, and the exit code is then 7.
     """
-    from edgesparse.pipeline import Recipe
     from edgesparse.validate import check_validation, validate_model
 
-    recipe = Recipe(method, sparsity, depthwise, encoding)
+    recipe = _recipe(method, sparsity, depthwise, encoding, value, granularity, policy)
     document = validate_model(
         model,
         recipe,
@@ -333,7 +467,11 @@ def bench(
             "--sparsity", "-s", metavar="S,…", help="Shares of weights to set to zero, 0 to 1."
         ),
     ] = "0,0.5,0.8,0.9",
-    method: MethodOption = "topk",
+    method: Annotated[
+        str,
+        typer.Option("--method", "-m", help="Which weights become zero: relative or topk."),
+    ] = "topk",
+    granularity: GranularityOption = "element",
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
     inputs: InputsOption = None,
@@ -396,6 +534,7 @@ def bench(
         runs=runs,
         timeout_s=timeout,
         profile=profile or profile_out is not None,
+        granularity=granularity,
     )
     run_bench(
         plan,

@@ -8,45 +8,75 @@ from typing import Any
 
 from edgesparse import demo
 from edgesparse.analyze import analyze
+from edgesparse.blocks import policy_blocks
 from edgesparse.encode import encode
 from edgesparse.errors import UsageError
 from edgesparse.files import read_file, write_file
 from edgesparse.image import Image, build_image, read_image
 from edgesparse.meta import LayerSparsityMeta, SparsifyMeta
 from edgesparse.model import Model, parse_model, save_model
-from edgesparse.sparsify import sparsify
+from edgesparse.sparsify import LayerSparsity, Policy, Rule, rule_of, sparsify
+from edgesparse.sparsify.table import describe_layers
 
 _IMAGE_MAGIC = b"ESM1"
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to do to a .tflite on its way into an image."""
+    """What to do to a .tflite on its way into an image.
+
+    method, sparsity, value, granularity: see sparsify.rule.  A policy stands in their place.
+    """
 
     method: str = "none"
     sparsity: float = 0.0
     depthwise: bool = False
     encoding: str | None = None
+    value: tuple[float, ...] = ()
+    granularity: str = "element"
+    policy: Policy | None = None
+
+    def rules(self) -> Rule | Policy:
+        """What sparsify takes.  Raises UsageError for parts that do not belong together."""
+        rule = rule_of(self.method, self.sparsity, self.value, self.granularity)
+        if self.policy is None:
+            return rule
+        if rule != Rule() or self.sparsity:
+            raise UsageError(
+                "--policy stands in the place of --method, --sparsity, --value and --granularity",
+                hint="write them into the policy's table [default]",
+            )
+        return self.policy
 
 
 def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
     """Set small weights to zero as the recipe says."""
-    thinned, layers = sparsify(
-        model, method=recipe.method, sparsity=recipe.sparsity, depthwise=recipe.depthwise
-    )
+    thinned, layers = sparsify(model, recipe.rules(), depthwise=recipe.depthwise)
+    return thinned, _sparsify_meta(model, recipe, layers)
+
+
+def _sparsify_meta(model: Model, recipe: Recipe, layers: tuple[LayerSparsity, ...]) -> SparsifyMeta:
     rows = tuple(
         LayerSparsityMeta(
             index=layer.node_index,
             weights=layer.weights,
             zeros_before=layer.zeros_before,
             zeros_after=layer.zeros_after,
+            threshold=layer.threshold,
+            method=layer.method,
+            granularity=layer.granularity,
         )
         for layer in layers
     )
-    meta = SparsifyMeta(
-        method=recipe.method, sparsity=recipe.sparsity, depthwise=recipe.depthwise, layers=rows
+    return SparsifyMeta(
+        method=recipe.method if recipe.policy is None else "policy",
+        sparsity=recipe.sparsity,
+        depthwise=recipe.depthwise,
+        layers=rows,
+        value=recipe.value,
+        granularity=recipe.granularity,
+        blocks=() if recipe.policy is None else policy_blocks(model, recipe.policy),
     )
-    return thinned, meta
 
 
 def convert_model(model: Model, recipe: Recipe) -> tuple[Image, Model]:
@@ -78,7 +108,8 @@ def prepare_image(path: Path | None, recipe: Recipe) -> Image:
         return convert_model(parse_model(data, name=path.stem), recipe)[0]
     if recipe != Recipe():
         raise UsageError(
-            f"{path} is an image; --method, --sparsity, --depthwise and --encoding need the .tflite"
+            f"{path} is an image; --method, --policy, --encoding and the like need the .tflite",
+            hint="give the .tflite that the image was converted from",
         )
     return read_image(data)
 
@@ -97,3 +128,17 @@ def convert_file(
         save_model(thinned, tflite)
     write_file(output, image.data)
     return {"output": str(output)} | analyze(thinned, image)
+
+
+def sparsify_file(path: Path | None, output: Path | None, recipe: Recipe) -> dict[str, Any]:
+    """Write a .tflite with small weights set to zero; return what became of its layers.
+
+    `output` None: write nothing.  Only weights change, so that whatever opens the one opens the
+    other; where a layer's bytes in the file were another tensor's too, it gets its own and the file
+    grows by them.
+    """
+    model = read_model(path)
+    thinned, layers = sparsify(model, recipe.rules(), depthwise=recipe.depthwise)
+    if output is not None:
+        save_model(thinned, output)
+    return {"output": None if output is None else str(output)} | describe_layers(thinned, layers)

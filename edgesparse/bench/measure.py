@@ -21,6 +21,8 @@ from edgesparse.deploy.session import (
 from edgesparse.errors import StoppedError, UsageError
 from edgesparse.image import Image
 from edgesparse.pipeline import Recipe, prepare_image
+from edgesparse.sparsify.granularity import check_granularity
+from edgesparse.sparsify.rule import SHARE_METHODS
 
 __all__ = ["SCHEMA_VERSION", "Bench", "as_document", "measure", "measure_all"]
 
@@ -40,7 +42,8 @@ class Bench:
         boards: names or aliases.
         parts: processors whose cycles are modelled, each with every board; see cycles.find_part.
         sparsities: shares of each layer's weights to set to zero; at 0 they stay as they are.
-        method, depthwise, encoding: as in pipeline.Recipe.
+        method: relative or topk, whose value is a share of zeros.
+        depthwise, encoding, granularity: as in pipeline.Recipe.
         inputs: rows for the model; None takes the demo's own or made-up ones.
         runs: inferences, one a row; counts are their mean.
         timeout_s: seconds of silence after which a device is given up.
@@ -58,8 +61,13 @@ class Bench:
     runs: int = 3
     timeout_s: float = 60.0
     profile: bool = False
+    granularity: str = "element"
 
     def __post_init__(self) -> None:
+        if self.method not in SHARE_METHODS:
+            known = " or ".join(SHARE_METHODS)
+            raise UsageError(f"bench goes by shares of zeros: {known}, not '{self.method}'")
+        check_granularity(self.granularity)
         if self.inputs is not None and len(self.models) != 1:
             raise UsageError("--inputs belongs to one model", hint="bench the models one by one")
         boards = [find_board(name).name for name in self.boards]
@@ -81,7 +89,8 @@ class Bench:
     def recipe(self, sparsity: float) -> Recipe:
         """How a model is converted for one share of zeros."""
         method = self.method if sparsity > 0 else "none"
-        return Recipe(method, sparsity, self.depthwise, self.encoding)
+        granularity = self.granularity if sparsity > 0 else "element"
+        return Recipe(method, sparsity, self.depthwise, self.encoding, granularity=granularity)
 
 
 def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -> dict[str, int]:
@@ -131,6 +140,7 @@ def measure(
         "sparsity": sparsity,
         "depthwise": recipe.depthwise,
         "encoding": recipe.encoding,
+        "granularity": recipe.granularity,
         "totals": document["totals"],
         "telemetry": _telemetry(bench, path, image, document["board"]),
         "layers": document["layers"],
