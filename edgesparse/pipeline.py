@@ -38,10 +38,14 @@ class Recipe:
 
     def rules(self) -> Rule | Policy:
         """What sparsify takes.  Raises UsageError for parts that do not belong together."""
-        rule = rule_of(self.method, self.sparsity, self.value, self.granularity)
         if self.policy is None:
-            return rule
-        if rule != Rule() or self.sparsity:
+            return rule_of(self.method, self.sparsity, self.value, self.granularity)
+        if (self.method, self.sparsity, self.value, self.granularity) != (
+            "none",
+            0.0,
+            (),
+            "element",
+        ):
             raise UsageError(
                 "--policy stands in the place of --method, --sparsity, --value and --granularity",
                 hint="write them into the policy's table [default]",

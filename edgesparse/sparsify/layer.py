@@ -48,10 +48,13 @@ def layers_of(model: Model) -> list[Layer]:
 
 
 def names_of(model: Model, node: Node) -> tuple[str, ...]:
-    """Return the first part of the name of a node's output, then of its weights'."""
+    """Return the first part of the name of a node's output, then of its weights'.
+
+    A tensor without a name goes by its index, as "#7".
+    """
     indices = [*node.outputs[:1], weight_index(node)]
-    full = [model.tensors[index].name for index in indices if index is not None]
-    return tuple(dict.fromkeys(name.split(";", maxsplit=1)[0] for name in full if name))
+    full = [model.tensors[index].label for index in indices if index is not None]
+    return tuple(dict.fromkeys(name.split(";", maxsplit=1)[0] for name in full))
 
 
 def real_weights(tensor: Tensor) -> NDArray[np.float64]:

@@ -76,9 +76,13 @@ def rule_of(method: str, sparsity: float, value: Sequence[float], granularity: s
             raise UsageError(f"method {method} takes --sparsity, not --value")
         return Rule(method, (sparsity,), granularity)
     if method == "none":
-        if value:
-            raise UsageError("--value needs a --method", hint="such as flat or threshold")
-        return Rule("none", (), granularity)
+        check_granularity(granularity)
+        given = {"--sparsity": sparsity, "--value": value, "--granularity": granularity}
+        usual = {"--sparsity": 0.0, "--value": (), "--granularity": "element"}
+        alone = next((name for name in given if given[name] != usual[name]), None)
+        if alone is not None:
+            raise UsageError(f"{alone} needs a --method", hint=f"one of {', '.join(METHOD_NAMES)}")
+        return Rule()
     if sparsity:
         raise UsageError(f"method {method} takes --value, not --sparsity")
     return Rule(method, tuple(value), granularity)

@@ -16,7 +16,8 @@ bytes = ceil((8 · weights stored, fillers included, + index bits) / 8), summed 
 references = Σ over layers: output positions · entries · words, the loads of 32-bit words of
 activations that an inference makes if every entry loads its own.  words = runs · ceil(run / 4): the
 inputs of a group form `runs` runs of `run` neighbouring bytes in im2col order.  A count to compare
-granularities by, not a prediction of a kernel, which may hold a word for several entries.
+granularities by, not a prediction of a kernel, which may hold a word for several entries.  What
+edgesparse's own encodings take, with their padding, is in the analysis of the layers.
 
 Source: S. Han, H. Mao, W. Dally, "Deep Compression", 2016, section 2, and S. Han et al., "EIE",
 2016, for runs with fillers; H. Mao et al., "Exploring the Regularity of Sparse Structure in

@@ -60,8 +60,8 @@ def render_layers(document: dict[str, Any]) -> Table:
         is_treated = row["method"] != "none"
         table.add_row(
             str(row["node_index"]),
-            names[0] if names else "",
-            names[-1] if names else "",
+            names[0],
+            names[-1],
             row["op"].removesuffix("_2D"),
             f"{row['method']} {row['granularity']}".removesuffix(" element") if is_treated else "",
             f"{row['threshold']:.5g}" if is_treated else "",
@@ -72,5 +72,9 @@ def render_layers(document: dict[str, Any]) -> Table:
 
 
 def _shares(row: dict[str, Any]) -> tuple[str, str, str]:
-    shares = [100 * row[key] / row["weights"] for key in ("zeros_before", "zeros_after")]
-    return f"{row['weights']:,}", f"{shares[0]:.1f}", f"{shares[1]:.1f}"
+    weights = row["weights"]
+    before, after = (
+        f"{100 * row[key] / weights:.1f}" if weights else ""
+        for key in ("zeros_before", "zeros_after")
+    )
+    return f"{weights:,}", before, after

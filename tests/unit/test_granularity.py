@@ -89,6 +89,38 @@ def test_granularities_that_there_are_not(name):
         group_shape(name, (1, 1, 1))
 
 
+@pytest.mark.parametrize("op", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+@pytest.mark.parametrize("granularity", ["element", "vector", "kernel", "filter", "1x2", "1x4"])
+def test_groups_by_a_slow_definition(op, granularity):
+    """Two weights are together exactly if their coordinates, cut down to the group's, agree."""
+    shape = {
+        "CONV_2D": (3, 2, 3, 5),
+        "DEPTHWISE_CONV_2D": (1, 2, 3, 5),
+        "FULLY_CONNECTED": (3, 7),
+    }[op]
+    named = {}
+    for place in np.ndindex(shape):
+        if op == "CONV_2D":
+            o, h, w, i = place
+        elif op == "DEPTHWISE_CONV_2D":
+            i, h, w, o = place
+        else:
+            o, i, h, w = *place, 0, 0
+        named[place] = {
+            "element": (o, h, w, i),
+            "vector": (o, h, i),
+            "kernel": (o, i),
+            "filter": (o,),
+            "1x2": (o, h, w, i // 2),
+            "1x4": (o, h, w, i // 4),
+        }[granularity]
+    order = {group: number for number, group in enumerate(dict.fromkeys(named.values()))}
+    ids = group_ids(op, shape, granularity)
+    assert {place: int(ids[place]) for place in named} == {
+        place: order[group] for place, group in named.items()
+    }
+
+
 # --- Norms
 
 

@@ -125,7 +125,7 @@ def test_k_is_rounded_as_python_rounds(method, sparsity, zeros):
 
 def test_nothing_asked_leaves_the_model_as_it_is():
     model = dense_model([[1, 2, 3, 4]])
-    for method, sparsity in (("relative", 0.0), ("topk", 0.1), ("none", 0.9)):
+    for method, sparsity in (("relative", 0.0), ("topk", 0.1), ("none", 0.0)):
         same, (row,) = sparsify(model, by(method, sparsity))
         assert same is model
         assert (row.zeros_after, row.threshold) == (0, 0.0)

@@ -144,6 +144,7 @@ def test_values_that_do_not_fit_their_method(method, value, reason):
         ("flat", 0.5, (), "method flat takes --value, not --sparsity"),
         ("topk", 0.5, (0.1,), "method topk takes --sparsity, not --value"),
         ("none", 0.0, (0.1,), "--value needs a --method"),
+        ("none", 0.5, (), "--sparsity needs a --method"),
     ],
 )
 def test_options_that_do_not_belong_together(method, sparsity, value, reason):
@@ -154,7 +155,9 @@ def test_options_that_do_not_belong_together(method, sparsity, value, reason):
 def test_rules_from_options():
     assert rule_of("topk", 0.5, (), "1x4") == Rule("topk", (0.5,), "1x4")
     assert rule_of("triangular", 0.0, (0.1, 0.2), "element") == Rule("triangular", (0.1, 0.2))
-    assert rule_of("none", 0.9, (), "element") == Rule()
+    assert rule_of("none", 0.0, (), "element") == Rule()
+    with pytest.raises(UsageError, match="--granularity needs a --method"):
+        rule_of("none", 0.0, (), "1x4")
 
 
 def test_unknown_methods_get_a_suggestion():
