@@ -79,7 +79,11 @@ def own_bytes(model: Model, indices: Sequence[int]) -> Model:
         if field == 0:
             raise ModelError(f"tensor '{tensor.label}' has its values in buffer 0")
         struct.pack_into("<I", source, table.Pos + field, number)
-    changed = parse_model(_front(root, contents) + bytes(source), name=model.name)
+    try:
+        front = _front(root, contents)
+    except struct.error as error:  # an offset that nothing has followed yet leads nowhere
+        raise ModelError(f"{model.name}: damaged flatbuffer ({error})") from error
+    changed = parse_model(front + bytes(source), name=model.name)
     for before, after in zip(model.tensors, changed.tensors, strict=True):
         # Tables of a hostile file may overlap, so that one number is another's too.
         if before.buffer_index != after.buffer_index and before.index not in indices:

@@ -1,11 +1,13 @@
 """Policies: what matches, what is taken, and what is said of a wrong file."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from edgesparse.errors import UsageError
 from edgesparse.model import load_model, parse_model
-from edgesparse.pipeline import Recipe, thin
+from edgesparse.pipeline import Recipe, read_model, thin
 from edgesparse.sparsify import Rule, load_policy, sparsify
 from edgesparse.sparsify.policy import Block, LayerRule, Policy, matches
 from tests.tflite_builder import Builder
@@ -74,6 +76,20 @@ def test_a_whole_policy(policy):
         default=Rule("topk", (0.25,)),
         blocks=(Block("front", ("conv_1",)), Block("rest", ("depth", "out"))),
     )
+
+
+def test_the_policy_in_the_readme_fits_the_demo(policy):
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    text = readme.read_text(encoding="utf-8").split("```toml\n", 1)[1].split("```", 1)[0]
+    _, meta = thin(read_model(None), Recipe(policy=policy(text)))
+    assert [(row.index, row.method, row.granularity) for row in meta.layers] == [
+        (0, "topk", "element"),
+        (1, "relative", "1x4"),
+        (3, "topk", "element"),
+        (5, "topk", "element"),
+        (6, "topk", "element"),
+    ]
+    assert [(block.name, block.layers) for block in meta.blocks] == [("head", (5, 6))]
 
 
 def test_an_empty_policy_leaves_everything_alone(policy):

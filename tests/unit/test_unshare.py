@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tflite
 
 from edgesparse import oracle
 from edgesparse.errors import ModelError
@@ -85,6 +86,17 @@ def test_activations_are_refused():
     model, *_ = sharing_model()
     with pytest.raises(ModelError, match="is not a constant"):
         own_bytes(model, [model.outputs[0]])
+
+
+def test_an_offset_that_leads_nowhere(shared_models):
+    model = load_model(shared_models / "str_ww" / "str_ww.tflite")
+    index = next(t.index for t in model.tensors if t.is_constant and model.sharers(t.index))
+    table = tflite.Model.GetRootAs(model.source, 0)._tab
+    metadata = table.Pos + table.Offset(4 + 2 * 6)
+    source = bytearray(model.source)
+    source[metadata : metadata + 4] = b"\xff" * 4
+    with pytest.raises(ModelError, match="damaged flatbuffer"):
+        own_bytes(parse_model(bytes(source), name="m"), [index])
 
 
 def test_a_real_model_with_shared_biases(shared_models):
