@@ -110,9 +110,9 @@ def triangular(layers: Sequence[Groups], value: tuple[float, ...]) -> list[Choic
     """Thresholds that go linearly in layer position, since early layers bear less.
 
     Of L layers, layer i takes t_i = a + (b - a) · i / (L - 1), with a = F1 · span of the first
-    convolution and b = F2 · span of the last FULLY_CONNECTED.  Where there is no convolution the
-    first layer stands for it, where there is no FULLY_CONNECTED the last layer; a single layer
-    takes a.
+    convolution (depthwise ones too, where they are treated) and b = F2 · span of the last
+    FULLY_CONNECTED.  Where there is no convolution the first layer stands for it, where there is no
+    FULLY_CONNECTED the last layer; a single layer takes a.
 
     Source: Ashouri et al., the triangular method.
     """
