@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from edgesparse.encode import Encoded, EncodedNode, Variant
@@ -17,8 +16,6 @@ from edgesparse.model import Model
 from edgesparse.report import expected_zeros, short_name
 
 SCHEMA_VERSION = 1
-
-_PLAIN_WIDTH = 160  # in a file or a pipe nothing has to be left out
 
 
 def _alternatives(node: EncodedNode | None) -> list[dict[str, Any]]:
@@ -87,6 +84,7 @@ def analyze(
                 "weight_zeros": layer.weight_zeros,
                 "dense_bytes": layer.dense_bytes,
                 "encoded_bytes": layer.encoded_bytes,
+                "activations": layer.activations,
                 "predicted": layer.predicted_cost,
                 **counts[layer.index],
                 "alternatives": _alternatives(nodes.get(layer.index)),
@@ -155,14 +153,10 @@ def _threshold_word(row: Mapping[str, Any]) -> str:
     return "" if row["list_zeros"] is None else f"from {row['list_zeros']:,}"
 
 
-def show_analysis(document: dict[str, Any], *, alternatives: bool) -> None:
-    """Print the document on stdout, and all ways to run each layer if wanted."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, _PLAIN_WIDTH)
-    console.print(render_analysis(document))
-    if alternatives:
-        console.print(render_alternatives(document))
+def analysis_tables(document: dict[str, Any], *, alternatives: bool) -> list[Any]:
+    """What `analyze` shows: the layers, and all ways to run each of them if wanted."""
+    tables: list[Any] = [render_analysis(document)]
+    return [*tables, render_alternatives(document)] if alternatives else tables
 
 
 def render_alternatives(document: Mapping[str, Any]) -> Table:

@@ -18,6 +18,20 @@ from typer.exceptions import TyperException
 
 from edgesparse import __version__
 from edgesparse.errors import EdgesparseError, StoppedError, UsageError
+from edgesparse.recipe_options import (
+    PROFILE_HELP,
+    CpuOption,
+    DepthwiseOption,
+    EncodingOption,
+    GranularityOption,
+    KeepDeadOption,
+    MaxFlashOption,
+    MaxRamOption,
+    OptimizeOption,
+    ProfileRowsOption,
+    make_recipe,
+    with_recipe,
+)
 
 if TYPE_CHECKING:
     from edgesparse.pipeline import Recipe
@@ -34,6 +48,9 @@ _EPILOG = (
     "Exit codes: 0 ok, 1 bug, 2 usage, 3 model, 4 format, 5 target, 6 device, 7 verification,"
     " 8 regression, 130 interrupted."
 )
+
+# In a file or a pipe nothing has to be left out of a table.
+_PLAIN_WIDTH = 160
 
 ModelArgument = Annotated[
     Path | None,
@@ -54,77 +71,6 @@ InputsOption = Annotated[
         help="Input rows x, labels y, expected outputs golden.",
     ),
 ]
-MethodOption = Annotated[
-    str, typer.Option("--method", "-m", help="Which weights become zero: none, relative or topk.")
-]
-SparsityOption = Annotated[
-    float,
-    typer.Option("--sparsity", "-s", help="Share of each layer's weights to set to zero, 0 to 1."),
-]
-DepthwiseOption = Annotated[
-    bool, typer.Option("--depthwise", help="Threshold depthwise convolutions too.")
-]
-EncodingOption = Annotated[
-    str | None,
-    typer.Option(
-        "--encoding", help="Weight encoding for every layer that has it; default: the cheapest."
-    ),
-]
-OptimizeOption = Annotated[
-    str,
-    typer.Option(
-        "--optimize",
-        metavar="WHAT",
-        help="Choose kernels for cycles, instructions or size; balanced: cycles, in little RAM.",
-    ),
-]
-CpuOption = Annotated[
-    str | None,
-    typer.Option(
-        "--cpu",
-        metavar="CORE",
-        help="Core that costs are predicted for. Default: the board's, else cortex-m4.",
-    ),
-]
-MaxRamOption = Annotated[
-    int | None,
-    typer.Option(
-        "--max-ram", metavar="BYTES", help="The most the arena may take, tensors and scratch."
-    ),
-]
-MaxFlashOption = Annotated[
-    int | None,
-    typer.Option(
-        "--max-flash",
-        metavar="BYTES",
-        help="The most the image may take; weights may then be larger than dense if faster.",
-    ),
-]
-SkipOption = Annotated[
-    str,
-    typer.Option(
-        "--skip-activations",
-        metavar="auto|off",
-        help="Whether kernels may skip zero activations where that pays.",
-    ),
-]
-_PROFILE_HELP = (
-    "Rows (.npz) or a run's log to take the zeros of activations from. Default: rows of --inputs"
-    " that are not run, else assumed."
-)
-ProfileOption = Annotated[
-    Path | None,
-    typer.Option("--profile", "--profile-from", metavar="FILE.npz|DIR", help=_PROFILE_HELP),
-]
-ProfileRowsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--profile-rows", metavar="FIRST-LAST", help="Rows of --profile. Default: the first 20."
-    ),
-]
-KeepDeadOption = Annotated[
-    bool, typer.Option("--keep-dead", help="Keep channels that no output depends on.")
-]
 ResetOption = Annotated[
     bool,
     typer.Option(
@@ -135,41 +81,16 @@ ResetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
-def _recipe(
-    method: str,
-    sparsity: float,
-    depthwise: bool,
-    encoding: str | None,
-    keep_dead: bool,
-    optimize: str,
-    cpu: str | None,
-    max_ram: int | None,
-    max_flash: int | None,
-    skip_activations: str,
-    profile: Path | None,
-    profile_rows: str | None,
-) -> Recipe:
-    from edgesparse.pipeline import Recipe, parse_rows
-
-    return Recipe(
-        method,
-        sparsity,
-        depthwise,
-        encoding,
-        keep_dead=keep_dead,
-        optimize=optimize,
-        cpu=cpu,
-        max_ram=max_ram,
-        max_flash=max_flash,
-        skip_activations=skip_activations,
-        profile=profile,
-        profile_rows=None if profile_rows is None else parse_rows(profile_rows),
-    )
-
-
 def _print_json(document: Any) -> None:
     json.dump(document, sys.stdout, indent=2)
     sys.stdout.write("\n")
+
+
+def _print_tables(*tables: Any) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _PLAIN_WIDTH)
+    console.print(*tables, sep="\n\n")
 
 
 def _version(wanted: bool) -> None:
@@ -191,6 +112,7 @@ def _root(
 
 
 @app.command()
+@with_recipe()
 def deploy(
     model: ModelArgument = None,
     board: BoardOption = "qemu",
@@ -201,18 +123,8 @@ def deploy(
             "--runs", "-n", min=1, help="Inferences; rows repeat. Default: every row, at most 20."
         ),
     ] = None,
-    method: MethodOption = "none",
-    sparsity: SparsityOption = 0.0,
-    depthwise: DepthwiseOption = False,
-    encoding: EncodingOption = None,
-    keep_dead: KeepDeadOption = False,
-    optimize: OptimizeOption = "cycles",
-    cpu: CpuOption = None,
-    max_ram: MaxRamOption = None,
-    max_flash: MaxFlashOption = None,
-    skip_activations: SkipOption = "auto",
-    profile: ProfileOption = None,
-    profile_rows: ProfileRowsOption = None,
+    *,
+    recipe: Recipe,
     log: Annotated[
         Path | None,
         typer.Option(
@@ -261,26 +173,42 @@ def deploy(
         reset_state=reset_state,
         part=part,
     )
-    recipe = _recipe(
-        method,
-        sparsity,
-        depthwise,
-        encoding,
-        keep_dead,
-        optimize,
-        cpu,
-        max_ram,
-        max_flash,
-        skip_activations,
-        profile,
-        profile_rows,
-    )
     document = deploy_model(model, recipe, options, quiet=as_json)
     if as_json:
         _print_json(document)
 
 
+@app.command("sparsify")
+@with_recipe("method", "sparsity", "value", "granularity", "policy", "depthwise")
+def sparsify_command(
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="A .tflite file. Default: the demo.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT.tflite", help="The .tflite to write."),
+    ] = None,
+    *,
+    recipe: Recipe,
+    as_json: JsonOption = False,
+) -> None:
+    """Set small weights of a .tflite to zero, without retraining.
+
+    The result is a .tflite for any tool. Without --output nothing is written: the table says what
+    would become zero, layer by layer, and which names a policy can match.
+    """
+    from edgesparse.pipeline import sparsify_file
+    from edgesparse.sparsify.table import render_layers
+
+    document = sparsify_file(model, output, recipe)
+    if as_json:
+        _print_json(document)
+    else:
+        _print_tables(render_layers(document))
+
+
 @app.command()
+@with_recipe()
 def convert(
     model: Annotated[
         Path | None, typer.Argument(metavar="[MODEL]", help="A .tflite file. Default: the demo.")
@@ -288,18 +216,8 @@ def convert(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="OUT.esm", help="The image to write.")
     ] = None,
-    method: MethodOption = "none",
-    sparsity: SparsityOption = 0.0,
-    depthwise: DepthwiseOption = False,
-    encoding: EncodingOption = None,
-    keep_dead: KeepDeadOption = False,
-    optimize: OptimizeOption = "cycles",
-    cpu: CpuOption = None,
-    max_ram: MaxRamOption = None,
-    max_flash: MaxFlashOption = None,
-    skip_activations: SkipOption = "auto",
-    profile: ProfileOption = None,
-    profile_rows: ProfileRowsOption = None,
+    *,
+    recipe: Recipe,
     tflite: Annotated[
         Path | None,
         typer.Option("--tflite", metavar="OUT.tflite", help="Also write the thresholded .tflite."),
@@ -309,20 +227,6 @@ def convert(
     """Convert a .tflite into a sparse image (.esm)."""
     from edgesparse.pipeline import convert_file
 
-    recipe = _recipe(
-        method,
-        sparsity,
-        depthwise,
-        encoding,
-        keep_dead,
-        optimize,
-        cpu,
-        max_ram,
-        max_flash,
-        skip_activations,
-        profile,
-        profile_rows,
-    )
     document = convert_file(model, output, recipe, tflite=tflite)
     if as_json:
         _print_json(document)
@@ -332,20 +236,11 @@ def convert(
 
 
 @app.command()
+@with_recipe()
 def analyze(
     model: ModelArgument = None,
-    method: MethodOption = "none",
-    sparsity: SparsityOption = 0.0,
-    depthwise: DepthwiseOption = False,
-    encoding: EncodingOption = None,
-    keep_dead: KeepDeadOption = False,
-    optimize: OptimizeOption = "cycles",
-    cpu: CpuOption = None,
-    max_ram: MaxRamOption = None,
-    max_flash: MaxFlashOption = None,
-    skip_activations: SkipOption = "auto",
-    profile: ProfileOption = None,
-    profile_rows: ProfileRowsOption = None,
+    *,
+    recipe: Recipe,
     alternatives: Annotated[
         bool,
         typer.Option("--alternatives", help="Show all ways to run each layer, and why which one."),
@@ -354,58 +249,58 @@ def analyze(
         Path | None,
         typer.Option("--run", metavar="DIR", help="Show what a run's log measured beside."),
     ] = None,
+    granularities: Annotated[
+        bool,
+        typer.Option(
+            "--granularities",
+            help="Also index bits, bytes and memory references by granularity and index encoding.",
+        ),
+    ] = False,
+    blocks: Annotated[
+        bool,
+        typer.Option(
+            "--blocks", help="Also blocks of layers: the policy's, or those of the tensor names."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a model is made of, layer by layer.
 
     Operators, shapes, MACs, weights, zeros, bytes dense and encoded, flash and RAM, predicted cost.
     """
+    from edgesparse.analyze import analysis_tables
     from edgesparse.analyze import analyze as analyze_image
-    from edgesparse.analyze import show_analysis
+    from edgesparse.blocks import block_rows, find_blocks, render_blocks
     from edgesparse.pipeline import make_image, read_model
+    from edgesparse.sparsify.storage import render_storage, storage_rows
     from edgesparse.telemetry.log import replay as replay_log
 
-    recipe = _recipe(
-        method,
-        sparsity,
-        depthwise,
-        encoding,
-        keep_dead,
-        optimize,
-        cpu,
-        max_ram,
-        max_flash,
-        skip_activations,
-        profile,
-        profile_rows,
-    )
     made = make_image(read_model(model), recipe)
     measured = None if run is None else replay_log(run)
     document = analyze_image(made.model, made.image, made.encoded, measured=measured)
+    tables = analysis_tables(document, alternatives=alternatives)
+    if blocks:
+        rows = block_rows(find_blocks(made.model, recipe.policy), document["layers"])
+        document["blocks"] = rows
+        tables.append(render_blocks(rows))
+    if granularities:
+        document["storage"] = storage_rows(made.model)
+        tables.append(render_storage(document["storage"]))
     if as_json:
         _print_json(document)
-        return
-    show_analysis(document, alternatives=alternatives)
+    else:
+        _print_tables(*tables)
 
 
 @app.command()
+@with_recipe()
 def validate(
     model: ModelArgument = None,
     board: BoardOption = "native",
     inputs: InputsOption = None,
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Input rows to compare.")] = 3,
-    method: MethodOption = "none",
-    sparsity: SparsityOption = 0.0,
-    depthwise: DepthwiseOption = False,
-    encoding: EncodingOption = None,
-    keep_dead: KeepDeadOption = False,
-    optimize: OptimizeOption = "cycles",
-    cpu: CpuOption = None,
-    max_ram: MaxRamOption = None,
-    max_flash: MaxFlashOption = None,
-    skip_activations: SkipOption = "auto",
-    profile: ProfileOption = None,
-    profile_rows: ProfileRowsOption = None,
+    *,
+    recipe: Recipe,
     timeout: Annotated[
         float,
         typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
@@ -420,20 +315,6 @@ def validate(
     """
     from edgesparse.validate import check_validation, validate_model
 
-    recipe = _recipe(
-        method,
-        sparsity,
-        depthwise,
-        encoding,
-        keep_dead,
-        optimize,
-        cpu,
-        max_ram,
-        max_flash,
-        skip_activations,
-        profile,
-        profile_rows,
-    )
     document = validate_model(
         model,
         recipe,
@@ -515,7 +396,11 @@ def bench(
             "--sparsity", "-s", metavar="S,…", help="Shares of weights to set to zero, 0 to 1."
         ),
     ] = "0,0.5,0.8,0.9",
-    method: MethodOption = "topk",
+    method: Annotated[
+        str,
+        typer.Option("--method", "-m", help="Which weights become zero: relative or topk."),
+    ] = "topk",
+    granularity: GranularityOption = "element",
     depthwise: DepthwiseOption = False,
     encoding: EncodingOption = None,
     keep_dead: KeepDeadOption = False,
@@ -533,7 +418,7 @@ def bench(
     ] = "auto",
     profile_from: Annotated[
         Path | None,
-        typer.Option("--profile-from", metavar="FILE.npz|DIR", help=_PROFILE_HELP),
+        typer.Option("--profile-from", metavar="FILE.npz|DIR", help=PROFILE_HELP),
     ] = None,
     profile_rows: ProfileRowsOption = None,
     inputs: InputsOption = None,
@@ -591,19 +476,16 @@ def bench(
         sparsities=parse_shares(sparsity),
         method=method,
         depthwise=depthwise,
-        choice=_recipe(
-            "none",
-            0.0,
-            False,
-            encoding,
-            keep_dead,
-            optimize,
-            cpu,
-            max_ram,
-            max_flash,
-            "auto",
-            profile_from,
-            profile_rows,
+        granularity=granularity,
+        choice=make_recipe(
+            encoding=encoding,
+            keep_dead=keep_dead,
+            optimize=optimize,
+            cpu=cpu,
+            max_ram=max_ram,
+            max_flash=max_flash,
+            profile=profile_from,
+            profile_rows=profile_rows,
         ),
         skips=parse_names(skip_activations),
         inputs=inputs,
@@ -618,6 +500,76 @@ def bench(
         max_regression=max_regression,
         profile_file=profile_out,
     )
+
+
+@app.command()
+def sweep(
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="A .tflite file. Default: the demo.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE.npz", help="Rows x with labels y."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="M,…", help="Methods.")
+    ] = "relative",
+    sparsity: Annotated[
+        str,
+        typer.Option("--sparsity", "-s", metavar="S,…", help="relative, topk: shares, 0 to 1."),
+    ] = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
+    value: Annotated[
+        str | None,
+        typer.Option(
+            "--value",
+            metavar="V,…",
+            help="flat, threshold: values; triangular: each for both its ends.",
+        ),
+    ] = None,
+    granularity: Annotated[
+        str, typer.Option("--granularity", metavar="G,…", help="Granularities.")
+    ] = "element",
+    depthwise: DepthwiseOption = False,
+    rows: Annotated[
+        int | None,
+        typer.Option("--rows", "-n", min=1, help="First rows of the data. Default: all."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT.jsonl",
+            help="The points, one a line. Default: <model>-sweep.jsonl, here.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show accuracy, bytes and predicted instructions against zeros, for several methods.
+
+    Started again, it goes on where it was stopped.
+    """
+    from edgesparse import demo
+    from edgesparse.bench.command import parse_names, parse_shares
+    from edgesparse.sparsify import parse_values
+    from edgesparse.sweep import Sweep, points_of, render_sweep, run_sweep
+
+    points = points_of(
+        parse_names(method),
+        parse_names(granularity),
+        shares=parse_shares(sparsity),
+        values=parse_values(value),
+    )
+    if data is None and model is not None:
+        raise UsageError("--data is missing: rows x with labels y")
+    path = demo.model_path() if model is None else model
+    plan = Sweep(model, data or demo.data_path(), points, rows, depthwise)
+    notes = Console(stderr=True, highlight=False)
+    document = run_sweep(plan, output or Path(f"{path.stem}-sweep.jsonl"), notes.print)
+    if as_json:
+        _print_json(document)
+    else:
+        _print_tables(render_sweep(document))
 
 
 @app.command()

@@ -258,9 +258,11 @@ def _check_meta(
     layers = [layer.index for layer in meta.layers]
     placed = {layer.node: layer.index for layer in meta.layers if layer.node is not None}
     expected = {i: node["layer"] for i, node in enumerate(nodes)}
+    blocks = () if meta.sparsify is None else meta.sparsify.blocks
     if (
         layers != list(range(len(layers)))
         or placed != expected
         or len(meta.tensors) != len(tensors)
+        or not {index for block in blocks for index in block.layers}.issubset(layers)
     ):
         raise FormatError("the image's section for the host (meta) belongs to another image")

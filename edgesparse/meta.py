@@ -99,15 +99,28 @@ class LayerSparsityMeta(_Frozen):
     weights: int
     zeros_before: int
     zeros_after: int
+    threshold: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    method: str = ""
+    granularity: str = ""
+
+
+class BlockMeta(_Frozen):
+    """A named group of layers, by their index in the .tflite, in running order."""
+
+    name: str
+    layers: tuple[int, ...] = Field(min_length=1)
 
 
 class SparsifyMeta(_Frozen):
-    """How the weights were thinned."""
+    """How the weights were thinned; under method "policy" each layer has its own."""
 
     method: str
     sparsity: float
     depthwise: bool
     layers: tuple[LayerSparsityMeta, ...]
+    value: tuple[float, ...] = ()
+    granularity: str = "element"
+    blocks: tuple[BlockMeta, ...] = ()
 
 
 class GoalMeta(_Frozen):

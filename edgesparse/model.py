@@ -162,9 +162,9 @@ class Model:
         tensor = self.tensors[tensor_index]
         if tensor.data is None:
             return ()
-        first, last = _byte_range(self, tensor)
+        first, last = byte_range(self, tensor)
         others = (other for other in self.tensors if other.is_constant and other is not tensor)
-        ranges = ((other, *_byte_range(self, other)) for other in others)
+        ranges = ((other, *byte_range(self, other)) for other in others)
         return tuple(other for other, start, stop in ranges if start < last and first < stop)
 
 
@@ -221,7 +221,7 @@ def with_weights(model: Model, arrays: Mapping[int, NDArray[Any]]) -> Model:
                 raise ModelError(
                     f"tensors '{tensor.label}' and '{other.label}' share their bytes in the file"
                 )
-        first, last = _byte_range(model, tensor)
+        first, last = byte_range(model, tensor)
         _check_not_initial(model, tensor, first, last)
         source[first:last] = np.ascontiguousarray(array).tobytes()
     return parse_model(bytes(source), name=model.name)
@@ -239,7 +239,7 @@ def _check_not_initial(model: Model, tensor: Tensor, first: int, last: int) -> N
     """Raise ModelError where a variable's initial value lies in bytes first ... last - 1."""
     for graph in model.init_graphs:
         for other in (each for each in graph.tensors if each.is_constant):
-            start, stop = _byte_range(model, other)
+            start, stop = byte_range(model, other)
             if start < last and first < stop:
                 raise ModelError(
                     f"tensor '{tensor.label}' and the initial value '{other.label}' share their"
@@ -251,7 +251,7 @@ def _same_bytes(first: NDArray[Any], second: NDArray[Any]) -> bool:
     return first.tobytes() == second.tobytes()
 
 
-def _byte_range(model: Model, tensor: Tensor) -> tuple[int, int]:
+def byte_range(model: Model, tensor: Tensor) -> tuple[int, int]:
     """Return where a constant lies in the file, as (first byte, byte behind the last)."""
     assert tensor.data is not None
     whole = np.frombuffer(model.source, dtype=np.uint8)

@@ -10,6 +10,7 @@ from typing import Any
 from edgesparse import demo
 from edgesparse.activations import Profile, assumed, profile_rows, profile_run
 from edgesparse.analyze import analyze
+from edgesparse.blocks import policy_blocks
 from edgesparse.encode import Encoded, Goal, encode
 from edgesparse.encode.cost import DEFAULT_CPU
 from edgesparse.errors import DoesNotFitError, UsageError
@@ -18,7 +19,8 @@ from edgesparse.image import Image, build_image, read_image
 from edgesparse.inputs import Inputs, load_inputs
 from edgesparse.meta import LayerSparsityMeta, SparsifyMeta
 from edgesparse.model import Model, parse_model, save_model
-from edgesparse.sparsify import sparsify
+from edgesparse.sparsify import LayerSparsity, Policy, Rule, rule_of, sparsify
+from edgesparse.sparsify.table import describe_layers
 
 __all__ = [
     "AUTO",
@@ -46,16 +48,20 @@ PROFILE_ROWS = 20
 class Recipe:
     """What to do to a .tflite on its way into an image.
 
-    method, sparsity, depthwise: see sparsify.  encoding: see encode.  optimize, cpu, max_ram,
-    max_flash: see encode.Goal; cpu None: that of the destination.  skip_activations: AUTO or OFF.
-    profile: an .npz or the folder of a run, to take the zeros of activations from; profile_rows:
-    the first row of the .npz and the one behind the last.
+    method, sparsity, value, granularity: see sparsify.rule.  A policy stands in their place.
+    encoding, keep_dead: see encode.  optimize, cpu, max_ram, max_flash: see encode.Goal; cpu None:
+    that of the destination.  skip_activations: AUTO or OFF.  profile: an .npz or the folder of a
+    run, to take the zeros of activations from; profile_rows: the first row of the .npz and the one
+    behind the last.
     """
 
     method: str = "none"
     sparsity: float = 0.0
     depthwise: bool = False
     encoding: str | None = None
+    value: tuple[float, ...] = ()
+    granularity: str = "element"
+    policy: Policy | None = None
     keep_dead: bool = False
     optimize: str = "cycles"
     cpu: str | None = None
@@ -86,6 +92,22 @@ class Recipe:
             skip_activations=self.skip_activations == AUTO,
             kernels=destination.kernels,
         )
+
+    def rules(self) -> Rule | Policy:
+        """What sparsify takes.  Raises UsageError for parts that do not belong together."""
+        if self.policy is None:
+            return rule_of(self.method, self.sparsity, self.value, self.granularity)
+        if (self.method, self.sparsity, self.value, self.granularity) != (
+            "none",
+            0.0,
+            (),
+            "element",
+        ):
+            raise UsageError(
+                "--policy stands in the place of --method, --sparsity, --value and --granularity",
+                hint="write them into the policy's table [default]",
+            )
+        return self.policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,28 +141,32 @@ class Converted:
 
 def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
     """Set small weights to zero as the recipe says."""
-    thinned, layers = sparsify(
-        model,
-        method=recipe.method,
-        sparsity=recipe.sparsity,
-        depthwise=recipe.depthwise,
-    )
+    thinned, layers = sparsify(model, recipe.rules(), depthwise=recipe.depthwise)
+    return thinned, _sparsify_meta(model, recipe, layers)
+
+
+def _sparsify_meta(model: Model, recipe: Recipe, layers: tuple[LayerSparsity, ...]) -> SparsifyMeta:
     rows = tuple(
         LayerSparsityMeta(
             index=layer.node_index,
             weights=layer.weights,
             zeros_before=layer.zeros_before,
             zeros_after=layer.zeros_after,
+            threshold=layer.threshold,
+            method=layer.method,
+            granularity=layer.granularity,
         )
         for layer in layers
     )
-    meta = SparsifyMeta(
-        method=recipe.method,
+    return SparsifyMeta(
+        method=recipe.method if recipe.policy is None else "policy",
         sparsity=recipe.sparsity,
         depthwise=recipe.depthwise,
         layers=rows,
+        value=recipe.value,
+        granularity=recipe.granularity,
+        blocks=() if recipe.policy is None else policy_blocks(model, recipe.policy),
     )
-    return thinned, meta
 
 
 def parse_rows(text: str) -> tuple[int, int]:
@@ -268,9 +294,9 @@ def prepare_image(path: Path | None, recipe: Recipe, destination: Destination = 
         return make_image(parse_model(data, name=path.stem), recipe, destination).image
     if recipe != Recipe():
         raise UsageError(
-            f"{path} is an image, whose weights and kernels are fixed; --method, --sparsity,"
-            " --depthwise, --encoding, --keep-dead, --optimize, --cpu, --max-ram, --max-flash,"
-            " --skip-activations and --profile need the .tflite"
+            f"{path} is an image, whose weights and kernels are fixed; --method, --policy,"
+            " --encoding, --optimize and the like need the .tflite",
+            hint="give the .tflite that the image was converted from",
         )
     return read_image(data)
 
@@ -289,3 +315,17 @@ def convert_file(
         save_model(made.model, tflite)
     write_file(output, made.image.data)
     return {"output": str(output)} | analyze(made.model, made.image, made.encoded)
+
+
+def sparsify_file(path: Path | None, output: Path | None, recipe: Recipe) -> dict[str, Any]:
+    """Write a .tflite with small weights set to zero; return what became of its layers.
+
+    `output` None: write nothing.  Only weights change, so that whatever opens the one opens the
+    other; where a layer's bytes in the file were another tensor's too, it gets its own and the file
+    grows by them.
+    """
+    model = read_model(path)
+    thinned, layers = sparsify(model, recipe.rules(), depthwise=recipe.depthwise)
+    if output is not None:
+        save_model(thinned, output)
+    return {"output": None if output is None else str(output)} | describe_layers(thinned, layers)

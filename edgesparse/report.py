@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +17,10 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import Self
 
+from edgesparse.blocks import block_rows
 from edgesparse.errors import FormatError
 from edgesparse.meta import LayerMeta, Meta
+from edgesparse.names import short_name
 from edgesparse.outputs import finish_outputs, first_maximum, same_values
 from edgesparse.telemetry.cycles import CycleLog, RunCycles, check_cycles
 from edgesparse.telemetry.record import Hello, LayerRecord
@@ -37,12 +38,6 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 """Of the document: keys may be added to it, but never change."""
-
-# Last parts of tensor names that only say which operator wrote the tensor.
-_OPERATION = re.compile(
-    r"(Relu6?|BiasAdd|Conv2D|MatMul|ReadVariableOp|resource|FusedBatchNormV\d|depthwise"
-    r"|AvgPool|MaxPool|Mean|Reshape|Softmax|add|add_fold|depthwise_Fold)\d*"
-)
 
 
 def summarize(setup: Setup, hello: Hello | None, runs: Iterable[RunResult]) -> dict[str, Any]:
@@ -181,6 +176,8 @@ class Summary:
             "firmware_build_id": None if self._hello is None else self._hello.build_id.hex(),
             "command": list(setup.command),
         }
+        if meta.sparsify is not None and meta.sparsify.blocks:
+            document["blocks"] = block_rows(meta.sparsify.blocks, document["layers"])
         if self._has_cycles():
             document["cycles_part"] = self._part
             document["totals"]["modelled_cycles"] = self._mean(self._cycles)
@@ -256,14 +253,6 @@ class _NodeSums:
         self.count += layer.count
         self.macs_done += layer.macs_done
         self.zeros += layer.activation_zeros
-
-
-def short_name(name: str) -> str:
-    """Return the part of a tensor's name that tells it from others, for tables."""
-    parts = name.split(";", maxsplit=1)[0].removesuffix(":0").split("/")
-    while len(parts) > 1 and _OPERATION.fullmatch(parts[-1]):
-        parts.pop()
-    return parts[-1]
 
 
 # --- The table ---------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from edgesparse.deploy.session import (
 from edgesparse.errors import StoppedError, UsageError
 from edgesparse.image import Image
 from edgesparse.pipeline import AUTO, OFF, Recipe
+from edgesparse.sparsify.granularity import check_granularity
+from edgesparse.sparsify.rule import SHARE_METHODS
 
 __all__ = ["SCHEMA_VERSION", "Bench", "as_document", "measure", "measure_all"]
 
@@ -41,8 +43,9 @@ class Bench:
         boards: names or aliases.
         parts: processors whose cycles are modelled, each with every board; see cycles.find_part.
         sparsities: shares of each layer's weights to set to zero; at 0 they stay as they are.
-        method, depthwise: as in pipeline.Recipe.
-        choice: the rest of the recipe: all but method, sparsity, depthwise and skip_activations.
+        method: relative or topk, whose value is a share of zeros.
+        depthwise, granularity: as in pipeline.Recipe.
+        choice: the rest of the recipe: all but those, sparsity and skip_activations.
         skips: values of Recipe.skip_activations, each at every share.
         inputs: rows for the model; None takes the demo's own or made-up ones.
         runs: inferences, one a row; counts are their mean.
@@ -62,8 +65,13 @@ class Bench:
     runs: int = 3
     timeout_s: float = 60.0
     profile: bool = False
+    granularity: str = "element"
 
     def __post_init__(self) -> None:
+        if self.method not in SHARE_METHODS:
+            known = " or ".join(SHARE_METHODS)
+            raise UsageError(f"bench goes by shares of zeros: {known}, not '{self.method}'")
+        check_granularity(self.granularity)
         if self.inputs is not None and len(self.models) != 1:
             raise UsageError("--inputs belongs to one model", hint="bench the models one by one")
         boards = [find_board(name).name for name in self.boards]
@@ -94,6 +102,7 @@ class Bench:
             method=method,
             sparsity=sparsity,
             depthwise=self.depthwise,
+            granularity=self.granularity if sparsity > 0 else "element",
             skip_activations=skip,
         )
 
@@ -151,6 +160,7 @@ def measure(
         "sparsity": sparsity,
         "depthwise": recipe.depthwise,
         "encoding": recipe.encoding,
+        "granularity": recipe.granularity,
         "skip_activations": recipe.skip_activations,
         "goal": document["goal"],
         "activations": document["activations"],

@@ -1,7 +1,18 @@
-"""Model and policy to Model: which weights become zero."""
+"""Model and rules to Model: which weights become zero."""
 
 from __future__ import annotations
 
-from edgesparse.sparsify.threshold import METHODS, LayerSparsity, sparsify
+from edgesparse.sparsify.apply import LayerSparsity, sparsify
+from edgesparse.sparsify.policy import Policy, load_policy
+from edgesparse.sparsify.rule import METHOD_NAMES, Rule, parse_values, rule_of
 
-__all__ = ["METHODS", "LayerSparsity", "sparsify"]
+__all__ = [
+    "METHOD_NAMES",
+    "LayerSparsity",
+    "Policy",
+    "Rule",
+    "load_policy",
+    "parse_values",
+    "rule_of",
+    "sparsify",
+]

@@ -1,144 +1,148 @@
-"""Zero the smallest weights of each layer, by the magnitude |scale · code|.
+"""Which groups of weights become zero: the methods.
 
-METHODS is the table of methods; a further one is one more function and one more row.  Magnitudes
-are in float64, the exact product of a float32 scale and an int8 code, so that equal weights under
-one scale tie exactly, and weights of different output channels compare as real numbers.
+METHODS is the table of methods; a further one is one more function and one more row.  Each is given
+all layers that it treats, with the norms of their groups (granularity.group_norms; a single
+weight's norm is |scale · code|), and says for each layer which groups go.
+
+relative, flat and triangular are those of A. Ashouri, T. Abdelrahman, A. Dos Remedios, "Fast
+On-the-fly Retraining-free Sparsification of Convolutional Neural Networks", 2018; real thresholds
+given by layer are those of D. Loroch et al., "Sparsity in Deep Neural Networks - An Empirical
+Investigation with TensorQuant", 2018.
+
+A threshold t takes all groups with a norm of at most t: a tie goes, and t = 0 changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesparse.errors import ModelError, UsageError
-from edgesparse.model import Model, Node, Tensor, with_weights
-from edgesparse.ops import check_supported, weight_index
-
-Method = Callable[[NDArray[np.float64], int], tuple[NDArray[np.bool_], float]]
-"""From a layer's magnitudes (flat) and the number of zeros asked for, to the mask of the weights to
-zero and the threshold (the largest magnitude zeroed; 0 where nothing is)."""
+from edgesparse.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class LayerSparsity:
-    """What became of one layer's weights.
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """A layer as the methods see it: its operator, its groups' norms, the span of its weights.
 
-    The name is that of the tensor of weights; the threshold is in real units (scale · code): no
-    weight above it was zeroed.
+    Norms and span are in real units.
     """
 
-    node_index: int
-    name: str
-    weights: int
-    zeros_before: int
-    zeros_after: int
+    op: str
+    norms: NDArray[np.float64]
+    span: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """What a method takes of a layer.
+
+    zeroed: for every group, whether it goes.  threshold: no group with a norm above it goes.
+    """
+
+    zeroed: NDArray[np.bool_]
     threshold: float
 
-    @property
-    def share(self) -> float:
-        """Zeros per weight, as reached."""
-        return self.zeros_after / self.weights
+
+Method = Callable[[Sequence[Groups], tuple[float, ...]], list[Choice]]
+"""From layers in running order and the value of a Rule to a choice for each of them."""
 
 
-def sparsify(
-    model: Model, *, method: str, sparsity: float, depthwise: bool = False
-) -> tuple[Model, tuple[LayerSparsity, ...]]:
-    """Zero the smallest weights of every CONV_2D and FULLY_CONNECTED layer.
+def _below(layer: Groups, threshold: float) -> Choice:
+    return Choice(layer.norms <= threshold, threshold)
 
-    Args:
-        model: the model, which stays as it is.
-        method: a key of METHODS.
-            "none" changes nothing.
-            "relative" zeroes all weights at or below the k-th smallest magnitude; ties go together,
-            so that the share reached can exceed the one asked for.
-            "topk" leaves exactly k zeros: ties go by position in the tensor, lowest first; a layer
-            that has more than k zeros already keeps them.
-        sparsity: share of zeros S asked of each layer, in 0 ... 1; k = round(S · n) of a
-            layer's n weights.  k = 0 leaves a layer untouched.
-        depthwise: treat DEPTHWISE_CONV_2D layers too.
 
-    Returns:
-        The new model and one row per layer, in running order.  Weights that several nodes share are
-        treated once, under the first of them.
+def _nothing(layer: Groups) -> Choice:
+    return Choice(np.zeros(layer.norms.shape, np.bool_), 0.0)
 
-    Raises UsageError for an unknown method or a sparsity outside 0 ... 1, UnsupportedModelError for
-    a model that cannot run, ModelError where weights share their bytes with another tensor.
+
+def none(layers: Sequence[Groups], value: tuple[float, ...]) -> list[Choice]:
+    """Take nothing."""
+    del value
+    return [_nothing(layer) for layer in layers]
+
+
+def relative(layers: Sequence[Groups], value: tuple[float, ...]) -> list[Choice]:
+    """Per layer, take all groups at or below the norm of the k-th smallest.
+
+    k = round(S · G) of a layer's G groups for the share S; k = 0 takes none.  Ties go together, so
+    that the share reached can exceed the one asked for.
+
+    Source: Ashouri et al., the relative method: a percentile of each layer's magnitudes.
     """
-    choose = METHODS.get(method)
-    if choose is None:
-        raise UsageError(f"unknown method '{method}', there are: {', '.join(METHODS)}")
-    if not 0.0 <= sparsity <= 1.0:
-        raise UsageError(f"sparsity {sparsity} is outside 0 ... 1")
-    check_supported(model)
-    arrays: dict[int, NDArray[Any]] = {}
-    rows: dict[int, LayerSparsity] = {}
-    for node in model.nodes:
-        index = _sparsifiable_weights(node, depthwise)
-        if index is None or index in rows:
-            continue
-        tensor = model.tensors[index]
-        codes, rows[index] = _sparsify_layer(node, tensor, choose, sparsity)
-        if rows[index].zeros_after != rows[index].zeros_before:
-            arrays[index] = codes
-    return with_weights(model, arrays) if arrays else model, tuple(rows.values())
+    chosen = []
+    for layer in layers:
+        wanted = round(value[0] * layer.norms.size)
+        limit = float(np.partition(layer.norms, wanted - 1)[wanted - 1]) if wanted else 0.0
+        chosen.append(_below(layer, limit) if wanted else _nothing(layer))
+    return chosen
 
 
-def magnitudes(tensor: Tensor) -> NDArray[np.float64]:
-    """Return |scale · code| of constant int8 weights in real units, in the tensor's shape.
+def topk(layers: Sequence[Groups], value: tuple[float, ...]) -> list[Choice]:
+    """Per layer, take exactly k groups, k as in relative, the smallest norms first.
 
-    Raises ModelError for a tensor without values or scales.
+    Ties go by position in the tensor, lowest first.  Groups that are zero already are among the k;
+    a layer with more of them keeps them all.
     """
-    if tensor.data is None or tensor.quantization is None:
-        raise ModelError(f"tensor '{tensor.label}' has no values or no scales")
-    scales = np.array(tensor.quantization.scales, dtype=np.float64)
-    if scales.size > 1:
-        along = [1] * tensor.data.ndim
-        along[tensor.quantization.axis] = scales.size
-        scales = scales.reshape(along)
-    return np.asarray(np.abs(tensor.data.astype(np.float64) * scales))
+    chosen = []
+    for layer in layers:
+        wanted = round(value[0] * layer.norms.size)
+        smallest = np.argsort(layer.norms, kind="stable")[:wanted]
+        zeroed = np.zeros(layer.norms.shape, np.bool_)
+        zeroed[smallest] = True
+        chosen.append(Choice(zeroed, float(layer.norms[smallest[-1]]) if wanted else 0.0))
+    return chosen
 
 
-def _sparsifiable_weights(node: Node, depthwise: bool) -> int | None:
-    wanted = node.op in ("CONV_2D", "FULLY_CONNECTED")
-    return weight_index(node) if wanted or (depthwise and node.op == "DEPTHWISE_CONV_2D") else None
+def flat(layers: Sequence[Groups], value: tuple[float, ...]) -> list[Choice]:
+    """One threshold for all layers: t = F · min over the layers of their span.
+
+    Source: Ashouri et al., the flat method.  The smallest span, so that no layer loses everything
+    for F < 1/2.
+    """
+    limit = value[0] * min((layer.span for layer in layers), default=0.0)
+    return [_below(layer, limit) for layer in layers]
 
 
-def _sparsify_layer(
-    node: Node, tensor: Tensor, choose: Method, sparsity: float
-) -> tuple[NDArray[Any], LayerSparsity]:
-    assert tensor.data is not None
-    codes = tensor.data.copy()
-    wanted = round(sparsity * codes.size)
-    zeros_before = codes.size - int(np.count_nonzero(codes))
-    threshold = 0.0
-    if wanted > 0:
-        mask, threshold = choose(magnitudes(tensor).reshape(-1), wanted)
-        codes[mask.reshape(codes.shape)] = 0
-    zeros_after = codes.size - int(np.count_nonzero(codes))
-    row = LayerSparsity(node.index, tensor.label, codes.size, zeros_before, zeros_after, threshold)
-    return codes, row
+def triangular(layers: Sequence[Groups], value: tuple[float, ...]) -> list[Choice]:
+    """Thresholds that go linearly in layer position, since early layers bear less.
+
+    Of L layers, layer i takes t_i = a + (b - a) · i / (L - 1), with a = F1 · span of the first
+    convolution (depthwise ones too, where they are treated) and b = F2 · span of the last
+    FULLY_CONNECTED.  Where there is no convolution the first layer stands for it, where there is no
+    FULLY_CONNECTED the last layer; a single layer takes a.
+
+    Source: Ashouri et al., the triangular method.
+    """
+    if not layers:
+        return []
+    first = next((layer for layer in layers if layer.op != "FULLY_CONNECTED"), layers[0])
+    last = next((layer for layer in reversed(layers) if layer.op == "FULLY_CONNECTED"), layers[-1])
+    limits = np.linspace(value[0] * first.span, value[1] * last.span, len(layers))
+    return [_below(layer, float(limit)) for layer, limit in zip(layers, limits, strict=True)]
 
 
-def _none(values: NDArray[np.float64], wanted: int) -> tuple[NDArray[np.bool_], float]:
-    del wanted
-    return np.zeros(values.shape, dtype=np.bool_), 0.0
+def threshold(layers: Sequence[Groups], value: tuple[float, ...]) -> list[Choice]:
+    """Real thresholds: one for every layer in running order, or one for all.
+
+    Source: Loroch et al., thresholds by layer.  Raises UsageError for another number of them.
+    """
+    if len(value) not in (1, len(layers)):
+        raise UsageError(
+            f"{len(value)} thresholds for {len(layers)} layers; give one, or one a layer"
+        )
+    limits = value * len(layers) if len(value) == 1 else value
+    return [_below(layer, limit) for layer, limit in zip(layers, limits, strict=True)]
 
 
-def _relative(values: NDArray[np.float64], wanted: int) -> tuple[NDArray[np.bool_], float]:
-    threshold = float(np.partition(values, wanted - 1)[wanted - 1])
-    return values <= threshold, threshold
-
-
-def _topk(values: NDArray[np.float64], wanted: int) -> tuple[NDArray[np.bool_], float]:
-    smallest = np.argsort(values, kind="stable")[:wanted]
-    mask = np.zeros(values.shape, dtype=np.bool_)
-    mask[smallest] = True
-    return mask, float(values[smallest[-1]])
-
-
-METHODS: dict[str, Method] = {"none": _none, "relative": _relative, "topk": _topk}
-"""Every method by its name on the command line."""
+METHODS: dict[str, Method] = {
+    "none": none,
+    "relative": relative,
+    "topk": topk,
+    "flat": flat,
+    "triangular": triangular,
+    "threshold": threshold,
+}
+"""Every method by its name on the command line; rule.METHOD_NAMES lists the same."""

@@ -266,6 +266,16 @@ def test_nothing_is_done_to_the_weights_at_0() -> None:
     bench = Bench(depthwise=True)
     assert bench.recipe(0.0) == Recipe("none", 0.0, True, None)
     assert bench.recipe(0.5) == Recipe("topk", 0.5, True, None)
+    groups = Bench(granularity="1x4")
+    assert groups.recipe(0.0).granularity == "element"
+    assert groups.recipe(0.5) == Recipe("topk", 0.5, granularity="1x4")
+
+
+def test_bench_goes_by_shares_of_zeros():
+    with pytest.raises(UsageError, match="relative or topk, not 'flat'"):
+        Bench(method="flat")
+    with pytest.raises(UsageError, match="unknown granularity"):
+        Bench(granularity="2x4")
 
 
 def test_an_entry_says_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

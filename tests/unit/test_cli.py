@@ -13,7 +13,7 @@ from edgesparse.cli import main
 from tests.tflite_builder import Builder
 
 VERBS = [
-    *("deploy", "convert", "analyze", "validate", "bench"),
+    *("deploy", "sparsify", "convert", "analyze", "validate", "bench", "sweep"),
     *("replay", "firmware", "boards", "doctor"),
 ]
 

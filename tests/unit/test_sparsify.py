@@ -2,12 +2,18 @@ import numpy as np
 import pytest
 
 from edgesparse import oracle
-from edgesparse.errors import ModelError, UnsupportedModelError, UsageError
+from edgesparse.errors import UnsupportedModelError, UsageError
 from edgesparse.model import load_model, parse_model
 from edgesparse.ops import check_supported, weight_index
-from edgesparse.sparsify import METHODS, LayerSparsity, sparsify
-from edgesparse.sparsify.threshold import magnitudes
+from edgesparse.sparsify import METHOD_NAMES, LayerSparsity, rule_of, sparsify
+from edgesparse.sparsify.layer import magnitudes
+from edgesparse.sparsify.threshold import METHODS
 from tests.tflite_builder import Builder
+
+
+def by(method, sparsity):
+    """The rule of --method and --sparsity."""
+    return rule_of(method, sparsity, (), "element")
 
 
 def dense_model(codes, scales=1.0):
@@ -20,7 +26,7 @@ def dense_model(codes, scales=1.0):
 
 
 def weights_after(codes, method, sparsity, scales=1.0):
-    model, (row,) = sparsify(dense_model(codes, scales), method=method, sparsity=sparsity)
+    model, (row,) = sparsify(dense_model(codes, scales), by(method, sparsity))
     return model.tensors[1].data.tolist(), row
 
 
@@ -46,7 +52,7 @@ def mixed_model():
 def test_relative_zeroes_at_or_below_the_kth_smallest_ties_included():
     codes, row = weights_after([[5, -2, 2, 1], [-1, 7, -8, 2]], "relative", 3 / 8)
     assert codes == [[5, 0, 0, 0], [0, 7, -8, 0]]  # the third smallest is a 2: all three go
-    assert row == LayerSparsity(0, "w", 8, 0, 5, 2.0)
+    assert row == LayerSparsity(0, "w", 8, 0, 5, 2.0, "relative", "element")
     assert row.share == 5 / 8
 
 
@@ -74,7 +80,7 @@ def test_the_smallest_code_has_the_largest_magnitude():
 def test_topk_zeroes_exactly_k_ties_by_index():
     codes, row = weights_after([[5, -2, 2, 1], [-1, 7, -8, 2]], "topk", 3 / 8)
     assert codes == [[5, 0, 2, 0], [0, 7, -8, 2]]
-    assert row == LayerSparsity(0, "w", 8, 0, 3, 2.0)
+    assert row == LayerSparsity(0, "w", 8, 0, 3, 2.0, "topk", "element")
 
 
 def test_topk_counts_zeros_first():
@@ -119,14 +125,14 @@ def test_k_is_rounded_as_python_rounds(method, sparsity, zeros):
 
 def test_nothing_asked_leaves_the_model_as_it_is():
     model = dense_model([[1, 2, 3, 4]])
-    for method, sparsity in (("relative", 0.0), ("topk", 0.1), ("none", 0.9)):
-        same, (row,) = sparsify(model, method=method, sparsity=sparsity)
+    for method, sparsity in (("relative", 0.0), ("topk", 0.1), ("none", 0.0)):
+        same, (row,) = sparsify(model, by(method, sparsity))
         assert same is model
         assert (row.zeros_after, row.threshold) == (0, 0.0)
 
 
 def test_methods():
-    assert sorted(METHODS) == ["none", "relative", "topk"]
+    assert tuple(METHODS) == METHOD_NAMES
 
 
 # --- Which layers
@@ -134,7 +140,7 @@ def test_methods():
 
 def test_depthwise_layers_only_when_asked():
     model = mixed_model()
-    changed, rows = sparsify(model, method="topk", sparsity=0.5)
+    changed, rows = sparsify(model, by("topk", 0.5))
     assert [(row.node_index, row.name, row.weights) for row in rows] == [
         (0, "conv", 54),
         (2, "dense", 240),
@@ -142,7 +148,7 @@ def test_depthwise_layers_only_when_asked():
     assert [row.zeros_after for row in rows] == [27, 120]
     by_name = {tensor.name: tensor for tensor in changed.tensors}
     assert np.count_nonzero(by_name["depthwise"].data) == 27
-    _, rows = sparsify(model, method="topk", sparsity=0.5, depthwise=True)
+    _, rows = sparsify(model, by("topk", 0.5), depthwise=True)
     assert [(row.name, row.zeros_after) for row in rows] == [
         ("conv", 27),
         ("depthwise", 14),  # 13.5, half up
@@ -157,7 +163,7 @@ def test_depthwise_magnitudes_follow_the_last_axis():
     b.output(b.depthwise_conv_2d(x, w, scale=1.0))
     model = parse_model(b.finish(), name="m")
     assert magnitudes(model.tensors[w]).ravel().tolist() == [10.0, 5.0]
-    changed, _ = sparsify(model, method="relative", sparsity=0.5, depthwise=True)
+    changed, _ = sparsify(model, by("relative", 0.5), depthwise=True)
     assert changed.tensors[w].data.ravel().tolist() == [10, 0]
 
 
@@ -166,20 +172,23 @@ def test_weights_of_two_nodes_are_treated_once():
     x = b.input((1, 2), 0.5)
     w = b.constant(np.array([[1, 2], [3, 4]], np.int8), 1.0, name="w")
     b.output(b.fully_connected(b.fully_connected(x, w, scale=1.0), w, scale=1.0))
-    changed, rows = sparsify(parse_model(b.finish(), name="m"), method="topk", sparsity=0.5)
+    changed, rows = sparsify(parse_model(b.finish(), name="m"), by("topk", 0.5))
     assert [(row.node_index, row.zeros_after) for row in rows] == [(0, 2)]
     assert changed.tensors[w].data.tolist() == [[0, 0], [3, 4]]
 
 
-def test_two_tensors_in_the_same_bytes_are_refused():
+def test_two_tensors_in_the_same_bytes_get_their_own():
     b = Builder()
     x = b.input((1, 2), 0.5)
     w = b.constant(np.array([[1, 2], [3, 4]], np.int8), [1.0, 1.0], name="w")
     v = b.constant(np.array([[1, 2], [3, 4]], np.int8), [9.0, 1.0], name="v", share=w)
     y = b.fully_connected(b.fully_connected(x, w, scale=1.0), v, scale=1.0)
     b.output(y)
-    with pytest.raises(ModelError, match="'w' and 'v' share their bytes"):
-        sparsify(parse_model(b.finish(), name="m"), method="topk", sparsity=0.5)
+    model = parse_model(b.finish(), name="m")
+    changed, _ = sparsify(model, by("topk", 0.5))
+    assert changed.tensors[w].data.tolist() == [[0, 0], [3, 4]]
+    assert changed.tensors[v].data.tolist() == [[1, 2], [0, 0]]  # 9, 18 and 3, 4
+    assert changed.sharers(w) == ()
 
 
 # --- Refusals
@@ -188,18 +197,20 @@ def test_two_tensors_in_the_same_bytes_are_refused():
 @pytest.mark.parametrize("sparsity", [-0.01, 1.01, float("nan"), float("inf")])
 def test_sparsity_outside_the_range(sparsity):
     with pytest.raises(UsageError, match=r"outside 0 \.\.\. 1"):
-        sparsify(dense_model([[1]]), method="none", sparsity=sparsity)
+        sparsify(dense_model([[1]]), by("none", sparsity))
 
 
 def test_unknown_method():
-    with pytest.raises(UsageError, match="'magic', there are: none, relative, topk"):
-        sparsify(dense_model([[1]]), method="magic", sparsity=0.5)
+    with pytest.raises(
+        UsageError, match="'magic', there are: none, relative, topk, flat, triangular, threshold"
+    ):
+        sparsify(dense_model([[1]]), by("magic", 0.5))
 
 
 def test_unsupported_models_are_refused():
     model = dense_model([[1, 2]], scales=[-1.0])
     with pytest.raises(UnsupportedModelError, match="scales must be finite"):
-        sparsify(model, method="topk", sparsity=0.5)
+        sparsify(model, by("topk", 0.5))
 
 
 # --- Real models
@@ -208,7 +219,7 @@ def test_unsupported_models_are_refused():
 @pytest.mark.parametrize("name", ["ds_cnn_kws", "lenet_300_100", "person_detect"])
 def test_real_models(shared_models, name):
     model = load_model(shared_models / name / f"{name}.tflite")
-    changed, rows = sparsify(model, method="relative", sparsity=0.5)
+    changed, rows = sparsify(model, by("relative", 0.5))
     check_supported(changed)
     assert len(rows) == sum(node.op in ("CONV_2D", "FULLY_CONNECTED") for node in model.nodes)
     for row in rows:
@@ -228,6 +239,6 @@ def test_the_oracle_runs_a_sparsified_model(shared_models):
     model = load_model(shared_models / "lenet_300_100" / "lenet_300_100.tflite")
     data = np.load(shared_models / "lenet_300_100" / "data.npz")
     x = data["x"].astype(np.float32) * data["x_scale"] - data["x_mean"]
-    changed, _ = sparsify(model, method="relative", sparsity=0.5)
+    changed, _ = sparsify(model, by("relative", 0.5))
     predicted = [int(output.argmax()) for (output,) in oracle.run(changed, x)]
     assert np.mean(predicted == data["y"]) > 0.95
