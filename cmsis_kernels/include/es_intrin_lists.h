@@ -28,19 +28,19 @@
     "add r2, r2, r1, asr #12\n" ES_LISTS_PRODUCTS("r1") test "add r2, r2, r3, asr #12\n" ES_LISTS_PRODUCTS("r3")
 
 /* Adds up the list at r0, entered where as many pairs are left of the loop's eight as it has beyond a multiple of 8. */
-#define ES_LISTS_LOOP                                                                                                  \
-    "and r1, r1, #7\n"                                                                                                 \
-    "tbb [pc, r1]\n"                                                                                                   \
-    "0:\n"                                                                                                             \
-    ".byte (8f - 0b) / 2, (1f - 0b) / 2, (2f - 0b) / 2, (3f - 0b) / 2\n"                                               \
-    ".byte (4f - 0b) / 2, (5f - 0b) / 2, (6f - 0b) / 2, (7f - 0b) / 2\n"                                               \
-    "8:\n" ES_LISTS_PAIR("") "7:\n" ES_LISTS_PAIR("") "6:\n" ES_LISTS_PAIR("") "5:\n" ES_LISTS_PAIR(                   \
-        "") "4:\n" ES_LISTS_PAIR("") "3:\n" ES_LISTS_PAIR("") "2:\n" ES_LISTS_PAIR("") "1:\n" ES_LISTS_PAIR("tst r3, " \
-                                                                                                            "#0x800"   \
-                                                                                                            "\n") "be" \
-                                                                                                                  "q " \
-                                                                                                                  "8b" \
-                                                                                                                  "\n"
+/* clang-format off */
+#define ES_LISTS_LOOP                                                      \
+    "and r1, r1, #7\n"                                                     \
+    "tbb [pc, r1]\n"                                                       \
+    "0:\n"                                                                 \
+    ".byte (8f - 0b) / 2, (1f - 0b) / 2, (2f - 0b) / 2, (3f - 0b) / 2\n"   \
+    ".byte (4f - 0b) / 2, (5f - 0b) / 2, (6f - 0b) / 2, (7f - 0b) / 2\n"   \
+    "8:\n" ES_LISTS_PAIR("") "7:\n" ES_LISTS_PAIR("")                      \
+    "6:\n" ES_LISTS_PAIR("") "5:\n" ES_LISTS_PAIR("")                      \
+    "4:\n" ES_LISTS_PAIR("") "3:\n" ES_LISTS_PAIR("")                      \
+    "2:\n" ES_LISTS_PAIR("") "1:\n" ES_LISTS_PAIR("tst r3, #0x800\n")      \
+    "beq 8b\n"
+/* clang-format on */
 
 /* A pair whose second half may be entered by itself, with its entry in r3. */
 #define ES_LISTS_HALVES(second) \
@@ -200,6 +200,7 @@ const void *es_lists_add(const uint32_t *list, uint32_t pairs, const void *base,
                                                                     "add lr, r5\n"
 
 /* On the stack: channel, operands, output, tiles. */
+/* clang-format off */
 __attribute__((naked)) void es_lists_outputs(__attribute__((unused)) const es_lists_channel_t *channel,
                                              __attribute__((unused)) const void *operands,
                                              __attribute__((unused)) int8_t *output,
@@ -207,22 +208,28 @@ __attribute__((naked)) void es_lists_outputs(__attribute__((unused)) const es_li
     __asm__("push {r0-r11, lr}\n"
             "9:\n"
             "ldrd r12, r2, [sp]\n"
-            "ldm r12, {r0, r1, r4-r11}\n" ES_LISTS_LOOP "ldrd r12, r2, [sp]\n"
+            "ldm r12, {r0, r1, r4-r11}\n"
+            ES_LISTS_LOOP
+            "ldrd r12, r2, [sp]\n"
             "add r2, r2, #16\n"
             "ldr lr, [sp, #8]\n"
             "str r2, [sp, #4]\n"
             "ldrd r0, r1, [r12, #40]\n"
             "ldrd r2, r3, [r12, #48]\n"
-            "lsl r3, r3, #1\n" ES_LISTS_TWO("r4", "r5", "ldr r4, [sp]\nldrd r4, r5, [r4, #56]\n")
-                ES_LISTS_TWO("r6", "r7", "") ES_LISTS_TWO("r8", "r9", "")
-                    ES_LISTS_TWO("r10", "r11", "") "ldr r0, [sp, #12]\n"
-                                                   "str lr, [sp, #8]\n"
-                                                   "subs r0, r0, #1\n"
-                                                   "str r0, [sp, #12]\n"
-                                                   "bne 9b\n"
-                                                   "add sp, sp, #16\n"
-                                                   "pop {r4-r11, pc}\n");
+            "lsl r3, r3, #1\n"
+            ES_LISTS_TWO("r4", "r5", "ldr r4, [sp]\nldrd r4, r5, [r4, #56]\n")
+            ES_LISTS_TWO("r6", "r7", "")
+            ES_LISTS_TWO("r8", "r9", "")
+            ES_LISTS_TWO("r10", "r11", "")
+            "ldr r0, [sp, #12]\n"
+            "str lr, [sp, #8]\n"
+            "subs r0, r0, #1\n"
+            "str r0, [sp, #12]\n"
+            "bne 9b\n"
+            "add sp, sp, #16\n"
+            "pop {r4-r11, pc}\n");
 }
+/* clang-format on */
 
 _Static_assert(offsetof(es_lists_channel_t, start) == 8 && offsetof(es_lists_channel_t, multiplier) == 40 &&
                    offsetof(es_lists_channel_t, shift) == 48 && offsetof(es_lists_channel_t, distance) == 56,
