@@ -72,6 +72,12 @@ def fully_connected_pairs(batches: int, rows: int, columns: int, zeros: float) -
     return round(batches * (4 * columns + 3.5 * entries + blocks * (390 + 8.9 * entries)))
 
 
+def fully_connected_columns(batches: int, rows: int, columns: int, zeros: float) -> int:
+    """As fully_connected_pairs, with weights of one byte, in pieces of 128 inputs."""
+    blocks, entries = -(-rows // 8), columns * (1 - zeros)
+    return round(batches * (4 * columns + 8.5 * entries + blocks * (330 + 14.4 * entries)))
+
+
 def add(elements: int) -> int:
     """Two rescalings an element, one of them a shift."""
     return 17 * elements

@@ -326,7 +326,7 @@ def image_vectors() -> list[dict[str, Any]]:
         data = bytearray(small_image(name.split()[0]))
         _weights_bytes(offset, value)(data)
         cases[name] = with_crc(data)
-    for encoding in ("dense_sums", "pairs"):
+    for encoding in ("columns", "dense_sums", "pairs"):
         cases[f"valid, {encoding}"] = small_image(encoding)
     cases["cut off after the header"] = dense[:64]
     cases["cut off within the header"] = dense[:40]

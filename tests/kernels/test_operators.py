@@ -22,7 +22,7 @@ from tests.one_operator import OPERATORS, Example
 EXAMPLES = int(os.environ.get("EDGESPARSE_EXAMPLES", "60"))
 ENCODINGS = {
     "CONV_2D": ["dense", "delta8", "dense_sums", "pairs"],
-    "FULLY_CONNECTED": ["dense", "delta8", "pairs"],
+    "FULLY_CONNECTED": ["dense", "delta8", "pairs", "columns"],
 }
 
 

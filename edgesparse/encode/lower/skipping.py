@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesparse.encode import cost, dense_sums, pairs
+from edgesparse.encode import columns, cost, dense_sums, pairs
 from edgesparse.encode.lower.candidate import NEVER, Candidate
 
 ROW_INPUTS = 16384
@@ -68,11 +68,24 @@ def conv_2d_skipping(
 def fully_connected_skipping(
     params: dict[str, int], rows: NDArray[np.int8], plain_channels: bytes
 ) -> list[Candidate]:
-    """Candidates for FULLY_CONNECTED, as of CONV_2D."""
-    if not pairs.fits(rows) or params["in_c"] > ROW_INPUTS:
+    """Candidates for FULLY_CONNECTED, as of CONV_2D; bytes hold all weights."""
+    if params["in_c"] > ROW_INPUTS:
         return []
-    at = partial(cost.fully_connected_pairs, params["batches"], len(rows), rows.shape[1])
+    size = params["batches"], len(rows), rows.shape[1]
+    bytes_at = partial(cost.fully_connected_columns, *size)
+    narrow = Candidate(
+        "fully_connected_columns_s8",
+        params | {"list_zeros": 0},
+        bytes_at(0.0),
+        columns.encode(rows),
+        plain_channels,
+        cost_at=bytes_at,
+    )
+    if not pairs.fits(rows):
+        return [narrow]
+    at = partial(cost.fully_connected_pairs, *size)
     return [
+        narrow,
         Candidate(
             "fully_connected_pairs_s8",
             params | {"list_zeros": 0},
@@ -80,5 +93,5 @@ def fully_connected_skipping(
             pairs.encode(rows),
             plain_channels,
             cost_at=at,
-        )
+        ),
     ]
