@@ -60,7 +60,7 @@ uint32_t es_conv_2d_pairs_s8_get_buffer_size(const es_conv_params_t *params);
  * Math: above.
  * Shapes: input [batches, in_c], output [batches, out_c].
  * Layout: weights in encoding pairs, rows = out_c, columns = in_c; channel.bias is the bias itself.
- * Scratch: the list, 4 * in_c + 8.
+ * Scratch: the list, 4 * in_c.
  * Checked: channels; counts 1 or more, tensors below 2^31; act_min and act_max as above; weights by
  *   es_encoding_pairs_check; in_c at most ES_SKIP_ROW_INPUTS.
  * Source: FULLY_CONNECTED; DESIGN.md, section "Zero activations".
@@ -68,6 +68,21 @@ uint32_t es_conv_2d_pairs_s8_get_buffer_size(const es_conv_params_t *params);
 void es_fully_connected_pairs_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
                                  const es_channel_t *channels, int8_t *output, void *scratch, es_skip_t *skip);
 uint32_t es_fully_connected_pairs_s8_get_buffer_size(const es_fc_params_t *params);
+
+/* FULLY_CONNECTED over a list of the non-zero inputs of each vector, whatever list_zeros is, with weights of one byte.
+ *
+ * Math: above. Weights of even rows are stored plus 128, and 128 times the sum of the inputs less their zero point comes off.
+ * Shapes: input [batches, in_c], output [batches, out_c].
+ * Layout: weights in encoding columns, rows = out_c, columns = in_c; channel.bias is the bias itself.
+ * Scratch: the list, 4 * in_c.
+ * Exactness: for all weights; there are neither words with -128 nor a limit.
+ * Checked: channels; counts 1 or more, tensors below 2^31; act_min and act_max as above; weights by
+ *   es_encoding_columns_check; in_c at most ES_SKIP_ROW_INPUTS.
+ * Source: FULLY_CONNECTED; DESIGN.md, section "Zero activations".
+ */
+void es_fully_connected_columns_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
+                                   const es_channel_t *channels, int8_t *output, void *scratch, es_skip_t *skip);
+uint32_t es_fully_connected_columns_s8_get_buffer_size(const es_fc_params_t *params);
 
 /* The most inputs of a row of the image, whose places lists hold in 14 bits. */
 #define ES_SKIP_ROW_INPUTS 16384

@@ -170,6 +170,7 @@ WORK: Mapping[str, KernelWork] = {
     "fully_connected_run4_s8": KernelWork(sparse),
     "fully_connected_delta8_s8": KernelWork(sparse),
     "fully_connected_group4_s8": KernelWork(grouped),
+    "fully_connected_columns_s8": KernelWork(pairs, always_skips=True),
     "fully_connected_pairs_s8": KernelWork(pairs, always_skips=True),
     "transpose_conv_dense_s8": KernelWork(_transpose_conv),
     "add_s8": KernelWork(_add),

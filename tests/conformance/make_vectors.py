@@ -384,7 +384,7 @@ def image_vectors() -> list[dict[str, Any]]:
         data = bytearray(small_image(name.split()[0]))
         _weights_bytes(offset, value)(data)
         cases[name] = with_crc(data)
-    for encoding in ("dense_sums", "pairs"):
+    for encoding in ("columns", "dense_sums", "pairs"):
         cases[f"valid, {encoding}"] = small_image(encoding)
     columns = bytearray(dense)
     _row("nodes", "node", 0, "kernel", 120)(columns)

@@ -18,16 +18,15 @@ from edgesparse.model import parse_model
 from tests.devices import run_native
 from tests.one_operator import OPERATORS, Example
 from tests.tflite_builder import Builder
+from tests.with_params import node_with
 
 EXAMPLES = int(os.environ.get("EDGESPARSE_EXAMPLES", "60"))
 
 
 def in_bands(encoded: Encoded, band: int) -> Image:
     """The image whose first node makes `band` positions at a time."""
-    first = encoded.nodes[0]
-    choice = replace(first.choice, params=dict(first.choice.params) | {"band": band})
-    nodes = (replace(first, choice=choice), *encoded.nodes[1:])
-    return build_image(replace(encoded, nodes=nodes))
+    first = node_with(encoded.nodes[0], band=band)
+    return build_image(replace(encoded, nodes=(first, *encoded.nodes[1:])))
 
 
 @pytest.mark.parametrize("encoding", ["dense"])

@@ -23,7 +23,7 @@ EXAMPLES = int(os.environ.get("EDGESPARSE_EXAMPLES", "60"))
 SPARSE = ["bitmap", "run4", "delta8"]
 ENCODINGS = {
     "CONV_2D": ["dense", *SPARSE, "group4", "dense_sums", "pairs"],
-    "FULLY_CONNECTED": ["dense", *SPARSE, "group4", "pairs"],
+    "FULLY_CONNECTED": ["dense", *SPARSE, "group4", "pairs", "columns"],
 }
 
 

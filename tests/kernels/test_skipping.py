@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgesparse import oracle
 from edgesparse.deploy.session import FLAG_NO_ZEROS
-from edgesparse.encode import Encoded, dense_sums, encode, pairs
+from edgesparse.encode import Encoded, columns, dense_sums, encode, pairs
 from edgesparse.encode.lower.candidate import NEVER
 from edgesparse.image import build_image
 from edgesparse.model import Model, parse_model
@@ -23,17 +23,7 @@ from tests.kernels.reference import Window, patches
 from tests.kernels.test_operators import EXAMPLES
 from tests.one_operator import OPERATORS
 from tests.tflite_builder import Builder
-
-
-def with_params(encoded: Encoded, op: str, **params: int) -> Encoded:
-    """The same nodes, those of one operator with other parameters."""
-    nodes = tuple(
-        replace(node, choice=replace(node.choice, params={**node.choice.params, **params}))
-        if node.op == op
-        else node
-        for node in encoded.nodes
-    )
-    return replace(encoded, nodes=nodes)
+from tests.with_params import with_params
 
 
 def products(model: Model, row: NDArray[np.int8], *, zeros_too: bool) -> int:
@@ -90,6 +80,7 @@ def check_runs(
         ("CONV_2D", "dense_sums", NEVER),
         ("CONV_2D", "pairs", 0),
         ("CONV_2D", "pairs", NEVER),
+        ("FULLY_CONNECTED", "columns", 0),
         ("FULLY_CONNECTED", "pairs", 0),
         ("FULLY_CONNECTED", "pairs", NEVER),
     ],
@@ -115,7 +106,7 @@ def test_equals_reference(operator: str, encoding: str, list_zeros: int) -> None
         check_runs(
             example,
             with_params(encoded, operator.lower(), **params),
-            [encoding == "pairs" or count >= list_zeros for count in zeros],
+            [encoding != "dense_sums" or count >= list_zeros for count in zeros],
         )
 
     check()
@@ -165,7 +156,7 @@ def test_limit_of_the_lanes() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (8, 4), (9, 7), (16, 1)])
 def test_round_trips(shape: tuple[int, int]) -> None:
     weights = np.random.default_rng(1).integers(-127, 128, shape).astype(np.int8)
-    for encoding in (dense_sums, pairs):
+    for encoding in (columns, dense_sums, pairs):
         np.testing.assert_array_equal(encoding.decode(encoding.encode(weights), *shape), weights)
     assert pairs.fits(weights)
     assert not pairs.fits(np.array([[-1], [-128]], np.int8))

@@ -18,17 +18,9 @@ from tests.devices import run_native
 from tests.drawing import PADDING, ZERO_POINT, Example, draw_weights, draw_window, finished, rng_of
 from tests.kernels.test_operators import SPARSE
 from tests.tflite_builder import Builder
+from tests.with_params import with_params
 
 EXAMPLES = int(os.environ.get("EDGESPARSE_EXAMPLES", "60"))
-
-
-def with_band(encoded: Encoded, band: int) -> Encoded:
-    """The same nodes, made in another band."""
-    nodes = [
-        replace(node, choice=replace(node.choice, params={**node.choice.params, "band": band}))
-        for node in encoded.nodes
-    ]
-    return replace(encoded, nodes=tuple(nodes))
 
 
 @st.composite
@@ -61,7 +53,7 @@ def check(example: Example, encoding: str, band: int) -> None:
     example.rows[0][1:] = np.random.default_rng(band).choice(
         np.array([-128, 127], np.int8), example.rows[0][1:].shape
     )
-    image = build_image(with_band(encode(example.model, encoding=encoding), band))
+    image = build_image(with_params(encode(example.model, encoding=encoding), band))
     expected = oracle.run(example.model, example.rows)
     for (reference,), got in zip(expected, run_native(image, example.rows), strict=True):
         values = np.frombuffer(got.outputs[0], np.int8)

@@ -208,8 +208,7 @@ void es_skip_block_bias(es_skip_block_t *block) {
     }
 }
 
-/* Takes the lanes apart and adds them to eight sums. */
-static void add_lanes(const int64_t acc[ES_LISTS_WORDS], int32_t sums[ES_SKIP_ROWS]) {
+void es_skip_add_lanes(const int64_t acc[ES_LISTS_WORDS], int32_t sums[ES_SKIP_ROWS]) {
     for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
         sums[2 * i] = (int32_t)((uint32_t)sums[2 * i] + (uint32_t)es_lower24(acc[i]));
         sums[2 * i + 1] = (int32_t)((uint32_t)sums[2 * i + 1] + (uint32_t)es_upper24(acc[i]));
@@ -231,7 +230,7 @@ static void add_in_pieces(const es_lists_span_t *spans, uint32_t count, uint32_t
             const uint32_t left = (uint32_t)(spans[i].end - piece.first);
             piece.end = piece.first + (left < limit ? left : limit);
             es_lists_add_spans(&piece, &piece + 1, acc);
-            add_lanes(acc, sums);
+            es_skip_add_lanes(acc, sums);
             for (; piece.first != piece.end; piece.first++) {
                 piece.base += (int32_t)(*piece.first & ~(uint32_t)0xfff) >> 12;
             }
@@ -249,7 +248,7 @@ static void write_any(const es_skip_block_t *block, const es_lists_span_t *spans
     } else if (count != 0) {
         int64_t acc[ES_LISTS_WORDS] = {0, 0, 0, 0};
         es_lists_add_spans(spans, spans + count, acc);
-        add_lanes(acc, sums);
+        es_skip_add_lanes(acc, sums);
     }
     write_outputs(block, sums, output);
 }

@@ -80,6 +80,9 @@ void es_skip_block_open(es_skip_block_t *block, const es_channel_t *channels, ui
 /* Makes known that block->bias has changed. */
 void es_skip_block_bias(es_skip_block_t *block);
 
+/* Takes accumulators apart and adds them to eight sums. */
+void es_skip_add_lanes(const int64_t acc[ES_LISTS_WORDS], int32_t sums[ES_SKIP_ROWS]);
+
 /* The block's outputs of one span; no lane sums more than `limit` products. */
 void es_skip_span(const es_skip_block_t *block, const es_lists_span_t *span, uint32_t limit, int8_t *output);
 

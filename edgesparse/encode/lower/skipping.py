@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesparse.encode import dense_sums, pairs
+from edgesparse.encode import columns, dense_sums, pairs
 from edgesparse.encode.lower.candidate import Candidate
 
 ROW_INPUTS = 16384
@@ -35,8 +35,16 @@ def conv_2d_skipping(
 def fully_connected_skipping(
     params: dict[str, int], rows: NDArray[np.int8], plain_channels: bytes
 ) -> list[Candidate]:
-    """Candidates for FULLY_CONNECTED, as of CONV_2D."""
-    if not pairs.fits(rows) or params["in_c"] > ROW_INPUTS:
+    """Candidates for FULLY_CONNECTED, as of CONV_2D; bytes hold all weights."""
+    if params["in_c"] > ROW_INPUTS:
         return []
-    words = pairs.encode(rows)
-    return [Candidate("fully_connected_pairs_s8", params, words, plain_channels, matrix=rows)]
+    packed = columns.encode(rows)
+    found = [
+        Candidate("fully_connected_columns_s8", params, packed, plain_channels, matrix=rows)
+    ]
+    if pairs.fits(rows):
+        words = pairs.encode(rows)
+        found.append(
+            Candidate("fully_connected_pairs_s8", params, words, plain_channels, matrix=rows)
+        )
+    return found

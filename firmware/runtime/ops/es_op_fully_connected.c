@@ -19,7 +19,9 @@ static uint32_t positions(const void *context, uint32_t group_index) {
 }
 
 /* Whether a kernel leaves zero activations out. */
-static bool skips(const es_kernel_t *kernel) { return kernel->id == ES_KERNEL_fully_connected_pairs_s8; }
+static bool skips(const es_kernel_t *kernel) {
+    return kernel->id == ES_KERNEL_fully_connected_columns_s8 || kernel->id == ES_KERNEL_fully_connected_pairs_s8;
+}
 
 static es_status_t check(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
                          es_node_facts_t *facts) {
