@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgesparse import oracle
-from edgesparse.encode import Encoded, encode
+from edgesparse.encode import encode
 from edgesparse.image import build_image
 from tests.devices import run_native
 from tests.drawing import PADDING, ZERO_POINT, Example, draw_weights, draw_window, finished, rng_of
@@ -53,7 +52,7 @@ def check(example: Example, encoding: str, band: int) -> None:
     example.rows[0][1:] = np.random.default_rng(band).choice(
         np.array([-128, 127], np.int8), example.rows[0][1:].shape
     )
-    image = build_image(with_params(encode(example.model, encoding=encoding), band))
+    image = build_image(with_params(encode(example.model, encoding=encoding), "conv_2d", band=band))
     expected = oracle.run(example.model, example.rows)
     for (reference,), got in zip(expected, run_native(image, example.rows), strict=True):
         values = np.frombuffer(got.outputs[0], np.int8)

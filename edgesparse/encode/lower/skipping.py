@@ -39,9 +39,7 @@ def fully_connected_skipping(
     if params["in_c"] > ROW_INPUTS:
         return []
     packed = columns.encode(rows)
-    found = [
-        Candidate("fully_connected_columns_s8", params, packed, plain_channels, matrix=rows)
-    ]
+    found = [Candidate("fully_connected_columns_s8", params, packed, plain_channels, matrix=rows)]
     if pairs.fits(rows):
         words = pairs.encode(rows)
         found.append(
