@@ -16,15 +16,40 @@ from typing import Any
 from edgesparse.encode.job import Amounts, Job, job_of, parts
 from edgesparse.encode.work_weights import dense, grouped, outputs_of, pairs, skipping, sparse
 
+_PITCH_BYTES = 1008  # the farthest that two rows of the 3 x 3 loop may lie apart
+_STRIP_BYTES = 4096
+_TABLE_FROM = 512  # elements of an ADD
+_KEPT_EXPONENTIALS = 32  # of a SOFTMAX
+
 __all__ = ["WORK", "Amounts", "Job", "KernelWork", "job_of"]
 
 
 def _depthwise(job: Job) -> Amounts:
-    """3 x 3 windows at stride 1 or 2 have code of their own, as have channels in fours."""
+    """3 x 3 windows at stride 1 or 2 have a loop of their own, as has a single position.
+
+    Channels go in fours, or one by one.  A filter with an exact row takes the loop for any.
+    """
     p = job.params
+    lanes = 4 if p["in_c"] % 4 == 0 else 1
+    if job.positions == 1 and p["out_c"] == p["in_c"] and _is_inside(p):
+        return {"one window": 1, "taps": job.rows * p["in_c"], "window_outputs": p["out_c"]}
     three = p["kernel_h"] == p["kernel_w"] == 3 and p["dilation_h"] == p["dilation_w"] == 1
-    kind = f"{3 if three and p['stride_w'] <= 2 else 'any'}x{4 if p['in_c'] % 4 == 0 else 1}"
-    return {f"{name} {kind}": amount for name, amount in _depthwise_amounts(job).items()}
+    columns = (p["out_w"] - 1) * p["stride_w"] + 4
+    three = three and p["stride_w"] <= 2 and (columns + columns % 2) * 2 * lanes <= _PITCH_BYTES
+    short = (1.0 - job.exact) ** lanes if three else 0.0
+    amounts = _depthwise_amounts(job)
+    found: Amounts = {}
+    for kind, share in ((f"3 by {p['stride_w']}", short), ("any", 1.0 - short)):
+        found |= {f"{name} {kind} x{lanes}": share * n for name, n in amounts.items() if share}
+    return found
+
+
+def _is_inside(params: Mapping[str, Any]) -> bool:
+    """Whether the only window has no padding."""
+    reach_h = (params["kernel_h"] - 1) * params["dilation_h"]
+    reach_w = (params["kernel_w"] - 1) * params["dilation_w"]
+    unpadded = params["pad_top"] == params["pad_left"] == 0
+    return unpadded and reach_h < params["in_h"] and reach_w < params["in_w"]
 
 
 def _depthwise_amounts(job: Job) -> Amounts:
@@ -34,16 +59,26 @@ def _depthwise_amounts(job: Job) -> Amounts:
     outputs = positions * out_c
     taps = p["kernel_h"] * parts(p["kernel_w"], 2) * 2
     out_rows = p["batches"] * p["out_h"] * out_c
+    lanes = 4 if p["in_c"] % 4 == 0 else 1
+    pitch = (
+        2 * lanes * ((p["out_w"] - 1) * p["stride_w"] + (p["kernel_w"] - 1) * p["dilation_w"] + 1)
+    )
+    height = (p["kernel_h"] - 1) * p["dilation_h"] + 1
+    strip = max((_STRIP_BYTES // pitch - height) // p["stride_h"] + 1, 1)
+    strips = p["batches"] * parts(p["out_h"], strip)
     return {
         "one": 1,
         "rows": out_c,
+        "strips": strips * parts(p["in_c"], lanes),
+        "strip_rows": strips * out_c,
+        "kept": (strips - p["batches"]) * pitch * max(height - p["stride_h"], 0) * p["in_c"],
         "filters": job.rows * out_c,
         "in_rows": p["batches"] * p["in_h"] * p["in_c"],
         "inputs": inputs,
         "out_rows": out_rows,
-        "pairs": out_rows * parts(p["out_w"], 2),
-        "window_rows": outputs * p["kernel_h"],
+        "odd_rows": out_rows * (p["out_w"] % 2),
         "outputs": outputs,
+        "window_rows": outputs * p["kernel_h"],
         "exact_outputs": outputs * job.exact,
         "products": outputs * taps,
         "strided_products": outputs * taps if p["stride_w"] > 1 else 0,
@@ -77,7 +112,7 @@ def _broadcast(job: Job) -> Amounts:
 
 
 def _add_broadcast(job: Job) -> Amounts:
-    amounts, halves = _broadcast(job), _add(job)["halved"] > 0
+    amounts, halves = _broadcast(job), _halves(job.params, 1) != _halves(job.params, 2)
     return {f"{name} {'halved' if halves else 'scaled'}": n for name, n in amounts.items()}
 
 
@@ -88,10 +123,11 @@ def _halves(params: Mapping[str, Any], number: int) -> bool:
 
 
 def _add(job: Job) -> Amounts:
-    """The fast case is one operand halved, and the other one scaled down."""
+    """The fast case is one operand halved; a table for the other pays from 512 elements on."""
     count = job.params["count"]
     halves = _halves(job.params, 1) != _halves(job.params, 2)
-    return {"one": 1, "halved": count if halves else 0, "scaled": 0 if halves else count}
+    kind = ("halved" if halves else "scaled") + (" by table" if count >= _TABLE_FROM else "")
+    return {"one": 1, f"one {kind}": 1, kind: count}
 
 
 def _pool(job: Job) -> Amounts:
@@ -110,8 +146,10 @@ def _pool(job: Job) -> Amounts:
 
 
 def _softmax(job: Job) -> Amounts:
-    rows = job.params["rows"]
-    return {"one": 1, "rows": rows, "elements": rows * job.params["depth"]}
+    """Long rows compute their exponentials twice."""
+    rows, depth = job.params["rows"], job.params["depth"]
+    kind = "kept" if depth <= _KEPT_EXPONENTIALS else "again"
+    return {"one": 1, "rows": rows, f"elements {kind}": rows * depth}
 
 
 def _move(job: Job) -> Amounts:

@@ -102,9 +102,9 @@ def test_every_kernel_is_drawn() -> None:
 
 def stored(weights: NDArray[np.int8], encoding: str) -> NDArray[np.bool_]:
     """Which of a convolution's weights an encoding keeps."""
-    if encoding == "dense":
+    if encoding in ("dense", "dense_sums", "pairs"):
         return np.ones(weights.shape, np.bool_)
-    if encoding == "delta8":
+    if encoding in SPARSE:
         return weights != 0
     assert encoding == "group4"
     return np.repeat(weights.reshape(-1, 4).any(axis=1), 4).reshape(weights.shape)

@@ -53,7 +53,7 @@ def test_a_job_knows_its_weights() -> None:
     assert (job.rows, job.columns, job.zeros) == (4, 100, 0.25)
     assert int(job.entries.sum()) == np.count_nonzero(np.arange(400) % 3)
     amounts = WORK[KERNEL].amounts(job)
-    assert amounts["single_products"] == 400
+    assert amounts["single_groups"] == 100
 
 
 @pytest.mark.usefixtures("_skipping")
