@@ -31,8 +31,8 @@ def test_spec_shows_every_table_and_struct() -> None:
     tables = set(re.findall(r"<!-- table (\w+) -->", text))
     assert structs == set(native.layouts())
     assert tables == {
-        "status", "section", "type", "place", "op", "kernel", "in_place", "isa", "encoding", "record",
-        "unit",
+        "status", "section", "type", "place", "op", "kernel", "in_place", "isa", "encoding",
+        "record", "unit",
     }  # fmt: skip
 
 
