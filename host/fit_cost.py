@@ -71,7 +71,7 @@ def _variant(variants: Sequence[Variant], place: Place) -> Variant:
 
 def measure(board: Board, stack: Stack) -> Iterator[Measured]:
     """Run a stack once; counting the zeros of what it makes is part of a node's cost."""
-    encoded = _placed(encode(stack.model, goal=Goal(max_flash=1 << 30)), stack)
+    encoded = _placed(encode(stack.model, keep_dead=True, goal=Goal(max_flash=1 << 30)), stack)
     image = build_image(encoded)
     capacity = capacity_of(board)
     part = find_part(None, board)

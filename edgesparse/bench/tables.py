@@ -54,6 +54,12 @@ def _cost_headers(unit: str, *, modelled: bool) -> list[str]:
     return headers + (["modelled\ncycles", "per MAC"] if modelled else [])
 
 
+def _activations(entry: Mapping[str, Any]) -> int:
+    """Activations whose zeros are counted: those that layers with a node write."""
+    layers = entry["layers"]
+    return sum(layer.get("activations", 0) for layer in layers if layer.get("kernel"))
+
+
 def _entry_rows(entry: Mapping[str, Any]) -> Iterator[tuple[list[str], Mapping[str, Any]]]:
     """Words and numbers of each line: layers, the rest, all, and what telemetry costs."""
     for layer in entry["layers"]:
@@ -69,7 +75,9 @@ def _entry_rows(entry: Mapping[str, Any]) -> Iterator[tuple[list[str], Mapping[s
     flash_ram = {"encoded_bytes": totals["flash_bytes"], "scratch_bytes": totals["scratch_bytes"]}
     yield ["total", "", ""], totals | flash_ram
     if entry["unit"] != "none":
-        yield ["telemetry: zeros", "", "in total"], {"count": entry["telemetry"]["zeros"]}
+        zeros, activations = entry["telemetry"]["zeros"], _activations(entry)
+        each = f"in total, {zeros / activations:.2f} each" if activations else "in total"
+        yield ["telemetry: zeros", "", each], {"count": zeros}
         yield ["telemetry: records", "", "beside it"], {"count": entry["telemetry"]["records"]}
 
 

@@ -49,7 +49,7 @@ def _is_inside(params: Mapping[str, Any]) -> bool:
     reach_h = (params["kernel_h"] - 1) * params["dilation_h"]
     reach_w = (params["kernel_w"] - 1) * params["dilation_w"]
     unpadded = params["pad_top"] == params["pad_left"] == 0
-    return unpadded and reach_h < params["in_h"] and reach_w < params["in_w"]
+    return bool(unpadded and reach_h < params["in_h"] and reach_w < params["in_w"])
 
 
 def _depthwise_amounts(job: Job) -> Amounts:

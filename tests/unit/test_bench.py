@@ -330,3 +330,31 @@ def test_exit_code_of_a_regression(
     assert "+2.00" in said.out
     assert "m on b at 50 % zeros: 1,000 -> 1,020 instructions, +2.00 %" in said.err
     assert json.loads((tmp_path / "new.json").read_text())["entries"][0]["totals"]["count"] == 1020
+
+
+def test_counting_zeros_is_shown_for_an_activation() -> None:
+    """Layers without a kernel count none."""
+    one = entry()
+    one["layers"] = [
+        one["layers"][0] | {"activations": 10, "kernel": "k"},
+        one["layers"][0] | {"activations": 90, "kernel": ""},
+    ]
+    assert "in total, 1.70 each" in shown(*render_bench(as_document([one])))
+
+
+def test_entries_with_and_without_skipping_are_told_apart() -> None:
+    both = [entry(skip_activations="auto", count=900), entry(skip_activations="off")]
+    names = [entry_name(each) for each in both]
+    assert names[1] == names[0] + ", no activations skipped"
+    changes = compare(as_document(both), as_document(both[::-1]))["changes"]
+    assert [change["change"] for change in changes] == [0.0, 0.0]
+
+
+def test_a_bench_hands_its_choice_on() -> None:
+    choice = Recipe(optimize="instructions", max_ram=10**6)
+    bench = Bench(choice=choice, skips=("off", "auto"), sparsities=(0.0, 0.5))
+    assert bench.entry_count == 4
+    made = bench.recipe(0.5, "off")
+    assert (made.optimize, made.max_ram, made.skip_activations) == ("instructions", 10**6, "off")
+    with pytest.raises(UsageError, match="belongs to one model"):
+        Bench(choice=Recipe(profile=Path("x.npz")), models=(Path("a"), Path("b")))

@@ -187,3 +187,41 @@ def test_wrong_inputs_are_a_format_error(
     assert code == 4
     assert "'x'" in err
     assert not list(tmp_path.glob("edgesparse-runs/*"))
+
+
+def test_alternatives_of_each_layer(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Every layer with a node has exactly one that was chosen, and the JSON always lists them."""
+    document = json.loads(run(capsys, "analyze", "--json", "--cpu", "cortex-m3")[1])
+    assert (document["goal"]["cpu"], document["goal"]["unit"]) == ("cortex-m3", "cycles")
+    for layer in document["layers"]:
+        chosen = [row for row in layer["alternatives"] if row["reason"] == "chosen"]
+        assert len(chosen) == (1 if layer["kernel"] else 0)
+        assert all(row["kernel"] == layer["kernel"] for row in chosen)
+        assert layer["predicted"] == sum(row["predicted"] for row in chosen)
+    shown = run(capsys, "analyze", "--alternatives")[1]
+    assert "chosen" in shown
+    assert "conv_2d_delta8_s8" in shown
+    assert "conv_2d_delta8_s8" not in run(capsys, "analyze")[1]
+
+
+def test_a_run_stands_beside_what_was_predicted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments = ["deploy", "--board", "native", "--runs", "2", "--json", "--log", "log"]
+    deployed = json.loads(run(capsys, *arguments)[1])
+    assert {layer["measured_by_predicted"] for layer in deployed["layers"]} == {None}
+    document = json.loads(run(capsys, "analyze", "--run", "log", "--json")[1])
+    assert [layer["measured_count"] for layer in document["layers"]] == [0] * 8
+    assert document["totals"]["predicted"] == sum(row["predicted"] for row in document["layers"])
+    code, _, err = run(capsys, "analyze", "--run", "nowhere")
+    assert code == 2
+    assert "nowhere" in err
+
+
+def test_limits_that_cannot_be_met(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "convert", "--max-ram", "1000")
+    assert (code, out) == (5, "")
+    assert "--max-ram: layer" in err
+    assert "the least possible is --max-ram" in err
+    assert run(capsys, "convert", "--profile-rows", "1-2")[0] == 2
+    assert run(capsys, "bench", "--skip-activations", "never")[0] == 2
