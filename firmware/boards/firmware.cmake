@@ -72,6 +72,17 @@ if(ES_ONLY_KERNELS)
 endif()
 separate_arguments(optimize NATIVE_COMMAND "${ES_OPTIMIZE}")
 target_compile_options(firmware PRIVATE ${board_flags} ${optimize} -ffunction-sections -fdata-sections)
+# Where time is not spent, size counts: plans, checks, and loops that are assembler inside.
+file(GLOB small_sources CONFIGURE_DEPENDS
+    firmware/app/*.c firmware/port/*.c "${boards_dir}/*.c" "${boards_dir}/*/*.c" "${boards_dir}/*/*/*.c"
+    firmware/runtime/es_frame.c firmware/runtime/es_model.c firmware/runtime/es_tables.c firmware/runtime/es_telemetry.c
+    firmware/runtime/ops/*.c
+    cmsis_kernels/src/add/es_add_broadcast_s8.c cmsis_kernels/src/conv_2d/es_conv_2d_dense_plan.c
+    cmsis_kernels/src/conv_2d/es_conv_2d_dense_s8.c cmsis_kernels/src/conv_2d/es_conv_2d_group4_s8.c
+    cmsis_kernels/src/depthwise_conv_2d/es_depthwise_conv_2d_dense_s8.c cmsis_kernels/src/encoding/*.c
+    cmsis_kernels/src/resize_nearest_neighbor/*.c cmsis_kernels/src/support/es_broadcast.c
+    cmsis_kernels/src/support/es_sparse_conv.c cmsis_kernels/src/transpose_conv/*.c)
+set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Os)
 target_link_options(firmware PRIVATE
     ${board_flags} -nostartfiles -static "-T${linker_script}" ${memory_symbols}
     -Wl,--gc-sections -Wl,--build-id=none -Wl,--undefined=es_build_id $<$<NOT:$<CONFIG:Debug>>:-Wl,--strip-debug>
