@@ -256,13 +256,25 @@ def layers() -> Iterator[Layer]:
 class Place:
     """What an operator of a stack is to be measured as.
 
-    variant: which one of encode's; skip: from the first zero activation on.  zeros: share of zeros
-    in its first input.
+    kernel, band: which of encode's variants, 0 for a kernel without bands.  skip: whether all zero
+    activations are skipped, or none.  zeros: share of zeros in its first input.
     """
 
-    variant: int
+    kernel: str
+    band: int
     skip: bool
     zeros: float
+
+
+NOWHERE = Place("", 0, False, 0.0)
+"""Of an operator that only hands a layer its input."""
+
+
+def way_of(variant: Variant) -> tuple[str, int]:
+    """Kernel and band of a variant."""
+    band = variant.candidate.params.get("band", 0)
+    assert isinstance(band, int)
+    return variant.kernel, band
 
 
 @dataclass(slots=True)
@@ -306,12 +318,13 @@ class _Building:
 
         return take, zeros
 
-    def add(self, layer: Layer, ways: list[tuple[int, bool]], region: int) -> None:
+    def add(self, layer: Layer, ways: list[tuple[Variant, bool]], region: int) -> None:
         """Add a layer once for each way to run it."""
         take, zeros = self.taker(region)
         for variant, skip in ways:
             layer(self.b, take)
-            self.places[len(self.b.operators) - 1] = Place(variant, skip, zeros.get(0, 0.0))
+            place = Place(*way_of(variant), skip, zeros.get(0, 0.0))
+            self.places[len(self.b.operators) - 1] = place
 
     def finish(self) -> Stack:
         self.b.output(self.b.unary("RELU", self.x, scale=_SCALE, zero_point=_ZERO_POINT))
@@ -321,23 +334,23 @@ class _Building:
 def _probe(layer: Layer) -> list[Variant]:
     """The variants of a layer by itself."""
     probe = _Building()
-    probe.add(layer, [(0, False)], 0)
+    layer(probe.b, probe.taker(0)[0])
     model = probe.finish().model
-    node = model.nodes[max(probe.places)]
+    node = model.nodes[-2]
     return variants_of(LOWER[node.op](model, node), Price(), Zeros(), skip=True)
 
 
-def _ways(variants: list[Variant], rng: random.Random) -> list[tuple[int, bool]]:
+def _ways(variants: list[Variant], rng: random.Random) -> list[tuple[Variant, bool]]:
     """Which variants to measure: each kernel in up to three bands, with and without skipping."""
-    by_kernel: dict[str, list[int]] = {}
-    for i, variant in enumerate(variants):
+    by_kernel: dict[str, dict[tuple[str, int], Variant]] = {}
+    for variant in variants:
         if variant.scratch_bytes <= _MAX_SCRATCH_BYTES:
-            by_kernel.setdefault(variant.kernel, []).append(i)
-    ways = []
-    for kernel, indices in by_kernel.items():
-        some = rng.sample(indices, min(3, len(indices)))
-        ways += [(i, False) for i in some]
-        ways += [(i, True) for i in some if WORK[kernel].skipping is not None]
+            by_kernel.setdefault(variant.kernel, {})[way_of(variant)] = variant
+    ways: list[tuple[Variant, bool]] = []
+    for kernel, in_bands in by_kernel.items():
+        some = rng.sample(list(in_bands.values()), min(3, len(in_bands)))
+        ways += [(each, False) for each in some]
+        ways += [(each, True) for each in some if WORK[kernel].skipping is not None]
     return ways
 
 
@@ -348,7 +361,8 @@ def stacks() -> Iterator[Stack]:
     for number, layer in enumerate(layers()):
         variants = _probe(layer)
         ways = _ways(variants, rng)
-        flash_bytes = sum(variants[i].flash_bytes for i in {i for i, _ in ways})
+        by_kernel = {each.kernel: each.flash_bytes for each, _ in ways}
+        flash_bytes = sum(by_kernel.values())
         if (
             len(building.b.operators) + len(ways) + 4 > _MAX_NODES
             or used_bytes + flash_bytes > _MAX_WEIGHTS_BYTES

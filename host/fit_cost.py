@@ -26,13 +26,14 @@ from edgesparse.deploy.session import Session
 from edgesparse.encode import Goal, encode
 from edgesparse.encode.cost import CYCLES, INSTRUCTIONS, SKIPPING, cost_file
 from edgesparse.encode.encoded import Encoded, Variant
+from edgesparse.encode.lower.candidate import NEVER
 from edgesparse.encode.variants import scratch_bytes
 from edgesparse.encode.work import WORK, Amounts, job_of
 from edgesparse.files import write_file
 from edgesparse.image import build_image
 from edgesparse.inputs import batch_bytes
 from edgesparse.telemetry.cycles import check_cycles, read_run_cycles
-from host.cost_layers import Place, Stack, input_row, stacks
+from host.cost_layers import NOWHERE, Place, Stack, input_row, stacks, way_of
 
 BOARDS = ("qemu-mps2-an385", "qemu-mps2-an386", "qemu-mps2-an500")
 _DIGITS = 5
@@ -61,11 +62,11 @@ def _placed(encoded: Encoded, stack: Stack) -> Encoded:
 
 
 def _variant(variants: Sequence[Variant], place: Place) -> Variant:
-    found = variants[place.variant]
-    if not place.skip:
-        return found
+    found = next(each for each in variants if way_of(each) == (place.kernel, place.band))
     candidate = found.candidate
-    candidate = replace(candidate, params={**candidate.params, "list_zeros": 0})
+    if "list_zeros" in candidate.params:
+        limit = 0 if place.skip else NEVER
+        candidate = replace(candidate, params={**candidate.params, "list_zeros": limit})
     return replace(found, candidate=candidate, scratch_bytes=scratch_bytes(candidate))
 
 
@@ -84,7 +85,7 @@ def measure(board: Board, stack: Stack) -> Iterator[Measured]:
     cycles = read_run_cycles(line)
     check_cycles(cycles, run)
     for node, layer, (_, taken) in zip(encoded.nodes, run.layers, cycles.nodes, strict=True):
-        place = stack.places.get(node.layer, Place(0, False, 0.0))
+        place = stack.places.get(node.layer, NOWHERE)
         work, job = WORK[node.choice.kernel], job_of(node.choice, place.zeros)
         key, amounts = node.choice.kernel, work.amounts(job)
         if place.skip and work.skipping is not None:

@@ -157,26 +157,35 @@ def _move(job: Job) -> Amounts:
 
 
 def _resize(job: Job) -> Amounts:
+    """A row like the one before is copied whole; pixels of less than a word go byte by byte."""
+    p = job.params
+    gathered = p["batches"] * min(p["in_h"], p["out_h"])
+    copied = p["batches"] * p["out_h"] - gathered
+    pixels, channels = gathered * p["out_w"], p["channels"]
     return {
         "one": 1,
-        "rows": job.params["batches"] * job.params["out_h"],
-        "pixels": job.positions,
-        "elements": 0 if job.params["channels"] % 4 else job.positions * job.params["channels"],
-        "byte_elements": job.positions * (job.params["channels"] % 4),
-        "byte_pixels": job.positions if job.params["channels"] % 4 else 0,
+        "rows": gathered + copied,
+        "copied_words": copied * parts(p["out_w"] * channels, 4),
+        "pixels": pixels,
+        "words": pixels * parts(channels, 4) if channels >= 4 else 0,
+        "bytes": pixels * channels if channels < 4 else 0,
     }
 
 
 def _mean(job: Job) -> Amounts:
+    """Neighbouring channels go in fours, others one by one."""
     kept, reduced = job.params["kept"], job.params["reduced"]
     outputs, taps = math.prod(kept), math.prod(reduced)
-    strided = kept[2] > 1
+    fours = outputs // kept[2] * (kept[2] // 4) if reduced[2] == 1 else 0
+    rest = outputs - 4 * fours
     return {
         "one": 1,
-        "outputs": outputs,
-        "rows": outputs * reduced[0] * reduced[1],
-        "taps": 0 if strided else outputs * taps,
-        "strided_taps": outputs * taps if strided else 0,
+        "fours": fours,
+        "four_taps": fours * taps,
+        "four_rows": fours * reduced[0],
+        "outputs": rest,
+        "rows": rest * reduced[0] * reduced[1],
+        "taps": rest * taps,
     }
 
 
