@@ -20,7 +20,7 @@ from edgesparse.plan import ALIGN_BYTES, aligned
 __all__ = ["choose"]
 
 # Scratch that gains less than this is not worth its RAM.
-_SAME_COST = 1.01
+_SAME_COST = 1.002
 # Weights may take this much more than as encoding dense where flash was not said to matter: tables
 # of rows do at about half zeros.
 _OVER_DENSE = 1.125
@@ -31,7 +31,7 @@ _UNKNOWN = "cost not known"
 _FLASH = "more flash than dense"
 _SLOWER = "costs more"
 _LARGER = "takes more flash"
-_SCRATCH = "scratch gains under 1 %"
+_SCRATCH = "scratch gains under 0.2 %"
 _NO_RAM = "scratch does not fit"
 _NO_FLASH = "weights do not fit"
 
