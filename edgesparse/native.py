@@ -226,9 +226,7 @@ def run_rows(image: bytes, rows: int, inputs: bytes, *, out_bytes: int) -> bytes
     Raises MemoryError, and ValueError where the loader refuses the image or a size does not fit.
     """
     out = _ffi.new("uint8_t[]", max(out_bytes, 1))
-    status = _lib.es_native_run_rows(
-        image, len(image), rows, inputs, len(inputs), out, out_bytes
-    )
+    status = _lib.es_native_run_rows(image, len(image), rows, inputs, len(inputs), out, out_bytes)
     if status == number("status", "no_memory"):
         raise MemoryError("native run: image and arena")
     if status != number("status", "ok"):

@@ -42,8 +42,7 @@ def device_rows(model: Model, inputs: Inputs, rows: Sequence[int]) -> dict[int, 
     """
     arrays = rows_for([input_meta(model, index) for index in model.inputs], inputs, rows)
     return {
-        device_input(model, index): array
-        for index, array in zip(model.inputs, arrays, strict=True)
+        device_input(model, index): array for index, array in zip(model.inputs, arrays, strict=True)
     }
 
 
@@ -57,9 +56,7 @@ def logits_index(model: Model) -> int:
     return index
 
 
-def run_tensors(
-    model: Model, given: Mapping[int, Rows], wanted: Sequence[int]
-) -> dict[int, Rows]:
+def run_tensors(model: Model, given: Mapping[int, Rows], wanted: Sequence[int]) -> dict[int, Rows]:
     """The values of int8 tensors, from those of tensors before them.
 
     Args:
