@@ -104,6 +104,10 @@ bench: setup ## Measure the shared models, rewrite README's performance tables; 
 	@mkdir -p build
 	@$(BIN)/python host/bench_readme.py "$${EDGESPARSE_MODELS:-../shared/models}" --json build/bench.json
 
+.PHONY: accuracy
+accuracy: setup ## Accuracy at many shares of zeros: docs/accuracy.md and its plot, build/accuracy.json (long)
+	@$(BIN)/python host/accuracy.py "$${EDGESPARSE_MODELS:-../shared/models}" --json build/accuracy.json
+
 .PHONY: clean
 clean: ## Remove all that was built, .venv too
 	@rm -rf .venv build dist

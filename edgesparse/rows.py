@@ -63,7 +63,10 @@ def run_tensors(model: Model, given: Mapping[int, Rows], wanted: Sequence[int]) 
         model: any supported model.
         given: values of tensors, by index, the same rows of each.  A model with state must be given
             its inputs, and its rows are run in order from the reset state.
-        wanted: indices of the tensors to compute; each must follow from those given.
+        wanted: indices of the tensors to compute.
+
+    Raises UnsupportedModelError for a model that cannot run, and where a tensor does not follow
+    from those given.
     """
     roots = {index: _root(model, index, given) for index in wanted}
     needed = sorted(set(roots.values()) - given.keys())

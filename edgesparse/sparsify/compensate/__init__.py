@@ -20,6 +20,10 @@ finds int8 codes for them; the bias keeps the mean of every output.
 
 from __future__ import annotations
 
-from edgesparse.sparsify.compensate.run import CompensatedLayer, compensate
+from edgesparse.sparsify.compensate.run import (
+    CompensatedLayer,
+    compensate,
+    measure_sensitivity,
+)
 
-__all__ = ["CompensatedLayer", "compensate"]
+__all__ = ["CompensatedLayer", "compensate", "measure_sensitivity"]

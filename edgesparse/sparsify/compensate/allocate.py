@@ -142,11 +142,18 @@ def _least_sum(
 
 
 def _exactly(layers: Sequence[Layer], shares: Sequence[float], sparsity: float) -> list[int]:
-    """Zeros for each layer by its share; the largest layers take what is missing in all or over."""
-    zeros = [round(share * layer.size) for share, layer in zip(shares, layers, strict=True)]
+    """Zeros for each layer by its share; the largest layers take what is missing in all or over.
+
+    A layer keeps the zeros that it has.
+    """
+    least = [layer.zeros for layer in layers]
+    zeros = [
+        max(round(share * layer.size), low)
+        for share, layer, low in zip(shares, layers, least, strict=True)
+    ]
     missing = round(sparsity * sum(layer.size for layer in layers)) - sum(zeros)
     for at in sorted(range(len(layers)), key=lambda at: -layers[at].size):
-        change = min(max(missing, -zeros[at]), layers[at].size - zeros[at])
+        change = min(max(missing, least[at] - zeros[at]), layers[at].size - zeros[at])
         zeros[at] += change
         missing -= change
     return zeros

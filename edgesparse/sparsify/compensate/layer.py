@@ -41,6 +41,11 @@ class Layer:
         """Number of weights."""
         return self.codes.size
 
+    @property
+    def zeros(self) -> int:
+        """Number of weights that are zero."""
+        return self.size - int(np.count_nonzero(self.codes))
+
     def written(self, model: Model, solution: Solution) -> Model:
         """The model with new weights and bias in this layer."""
         arrays: dict[int, NDArray[Any]] = {}

@@ -18,7 +18,6 @@ Rows = NDArray[np.int64]
 LIMIT = 127
 """Largest code; -128 is left out, as converters do."""
 _CANDIDATES = 12
-_SETTLING = 4
 _EPSILON = 1e-9
 
 
@@ -107,7 +106,7 @@ def round_codes(
         rows = search.swap(rows)
         if not len(rows):
             break
-        search.descend(search.codes != 0, rows, _SETTLING)
+        search.descend(search.codes != 0, rows, limit)
     return search.codes
 
 

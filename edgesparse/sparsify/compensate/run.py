@@ -141,16 +141,17 @@ def _compensate_layers(
     changed = model
     found = []
     for layer, wanted in zip(layers, zeros, strict=True):
-        before = layer.size - int(np.count_nonzero(layer.codes))
-        after, factor = before, 1.0
+        after, factor = layer.zeros, 1.0
         known |= run_tensors(changed, known, [layer.source])
-        if wanted > before:
+        if wanted > layer.zeros:
             progress(f"layer {layer.node.index}: {wanted:,} of {layer.size:,} weights to zero")
             problem = problem_of(model, layer, dense[layer.source], known[layer.source])
             solution = solve(layer, problem, trace(problem), wanted)
             changed = layer.written(changed, solution)
             after, factor = layer.size - int(np.count_nonzero(solution.codes)), solution.factor
         label = model.tensors[layer.weights].label
-        found.append(CompensatedLayer(layer.node.index, label, layer.size, before, after, factor))
+        found.append(
+            CompensatedLayer(layer.node.index, label, layer.size, layer.zeros, after, factor)
+        )
     check_supported(changed)
     return changed, tuple(found)

@@ -37,5 +37,6 @@ def least_squares(problem: Problem, mask: Mask) -> Matrix:
     for row, kept in enumerate(mask):
         if kept.any():
             square = problem.hessian[np.ix_(kept, kept)]
-            weights[row, kept] = scipy.linalg.solve(square, target[row, kept], assume_a="pos")
+            factor = scipy.linalg.cho_factor(square, overwrite_a=True, check_finite=False)
+            weights[row, kept] = scipy.linalg.cho_solve(factor, target[row, kept])
     return weights
