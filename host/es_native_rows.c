@@ -49,7 +49,8 @@ int32_t es_native_run_rows(const uint8_t *image, uint32_t bytes, uint32_t rows, 
         status = es_model_load(model, copy, bytes, &limits, &where);
     }
     if (status == ES_STATUS_ok) {
-        arena = aligned_alloc(ES_IMAGE_ALIGN, ((size_t)model->header->arena_bytes / ES_IMAGE_ALIGN + 1) * ES_IMAGE_ALIGN);
+        arena =
+            aligned_alloc(ES_IMAGE_ALIGN, ((size_t)model->header->arena_bytes / ES_IMAGE_ALIGN + 1) * ES_IMAGE_ALIGN);
         status = arena == NULL ? ES_STATUS_no_memory : ES_STATUS_ok;
     }
     if (status == ES_STATUS_ok && (!rows_fit(model, model->inputs, model->input_count, rows, in_bytes) ||

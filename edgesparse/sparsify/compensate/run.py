@@ -85,14 +85,12 @@ def compensate(
     if allocation not in ALLOCATIONS:
         raise UsageError(f"unknown allocation '{allocation}', there are: {', '.join(ALLOCATIONS)}")
     layers = _checked_layers(model, rows)
-    if allocation == "uniform" or (len(layers) == 1 and allocation == "weights"):
+    if allocation == "uniform" or sparsity == 0.0:
         zeros = uniform(layers, sparsity)
     else:
-        if curves is None and sparsity > 0.0:
+        if curves is None:
             curves = sensitivity(model, layers, rows, progress=progress)
-        zeros = [0] * len(layers)
-        if curves is not None:
-            zeros = allocate(model, layers, curves, sparsity, count=allocation)
+        zeros = allocate(model, layers, curves, sparsity, count=allocation)
     return _compensate_layers(model, rows, layers, zeros, progress)
 
 
