@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from edgesparse import oracle
+from edgesparse import native, oracle
+from edgesparse.encode import encode
 from edgesparse.errors import UnsupportedModelError
+from edgesparse.image import build_image
 from edgesparse.inputs import Inputs
 from edgesparse.model import parse_model
 from edgesparse.rows import device_rows, has_state, logits_index, run_tensors
@@ -75,3 +77,15 @@ def test_a_tensor_that_does_not_follow_is_refused():
     model, logits = branched_model()
     with pytest.raises(UnsupportedModelError, match="before anything computes it"):
         run_tensors(model, {logits: np.zeros((1, 5), np.int8)}, [model.nodes[0].outputs[0]])
+
+
+def test_the_native_run_refuses_what_does_not_fit():
+    model, _ = branched_model()
+    image = build_image(encode(model)).device_bytes()
+    with pytest.raises(ValueError, match="bad_input"):
+        native.run_rows(image, 2, bytes(63), out_bytes=10)
+    with pytest.raises(ValueError, match="bad_input"):
+        native.run_rows(image, 2, bytes(64), out_bytes=11)
+    with pytest.raises(ValueError, match="native run: "):
+        native.run_rows(image[:-1], 2, bytes(64), out_bytes=10)
+    assert len(native.run_rows(image, 2, bytes(64), out_bytes=10)) == 10
