@@ -35,7 +35,7 @@ from edgesparse.sparsify.evaluate import Accuracy, evaluate
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "accuracy.md"
 PLOT = ROOT / "docs" / "accuracy.svg"
-SHARES = tuple(round(0.1 * i, 1) for i in range(1, 10))
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
 CALIBRATION_ROWS = 300
 MOST_WEIGHTS = 400_000  # beyond that one model takes hours
 _MARKER = re.compile(r"(<!-- accuracy -->\n).*?(<!-- end accuracy -->)", flags=re.DOTALL)
@@ -82,12 +82,15 @@ def thinned(model: Model, inputs: Inputs, half: Rows) -> dict[str, Callable[[flo
     def compensated(share: float, allocation: str) -> Model:
         return compensate(model, given, sparsity=share, allocation=allocation, curves=curves)[0]
 
-    return {
+    ways = {
         "relative": lambda share: sparsify(model, method="relative", sparsity=share)[0],
         "topk": lambda share: sparsify(model, method="topk", sparsity=share)[0],
         "compensated, uniform": lambda share: compensated(share, "uniform"),
         "compensated": lambda share: compensated(share, "weights"),
     }
+    if len(curves) == 1:  # one layer: both are the same
+        del ways["compensated, uniform"]
+    return ways
 
 
 def _entry(model: str, way: str, share: float, found: Sequence[Accuracy]) -> Entry:

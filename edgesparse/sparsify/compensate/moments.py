@@ -16,7 +16,11 @@ __all__ = ["Problem", "problem_of"]
 Matrix = NDArray[np.float64]
 
 DAMPING = 0.01
-"""Part of the mean diagonal of the second moments that is added to all of it."""
+"""Part of the mean diagonal of the second moments that is added to all of it.
+
+Where there are fewer samples than taps it is as many times more, as then most directions are seen
+by no sample.
+"""
 _SAMPLES_A_TAP = 24
 _LEAST_SAMPLES = 12_288
 _CHUNK = 4096
@@ -81,7 +85,8 @@ def problem_of(model: Model, layer: Layer, dense: Rows, pruned: Rows) -> Problem
     if layer.bias is None:
         mean_x, mean_t = np.zeros(taps), np.zeros(outputs)
     hessian = xx / count - np.outer(mean_x, mean_x)
-    damping = max(DAMPING * float(np.trace(hessian)) / taps, 1e-6)
+    mean_diagonal = float(np.diag(hessian).mean())
+    damping = max(DAMPING * max(1.0, float(taps / count)) * mean_diagonal, 1e-6)
     hessian[np.diag_indices(taps)] += damping
     wanted = tx / count - np.outer(mean_t, mean_x) + damping * layer.codes
     return Problem(hessian, np.linalg.solve(hessian, wanted.T).T, mean_x, mean_t)
