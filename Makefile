@@ -108,6 +108,10 @@ bench: setup ## Measure the shared models, rewrite README's performance tables; 
 cost: setup ## Measure single layers of every kernel in QEMU, rewrite edgesparse/cost.json
 	@$(BIN)/python -m host.fit_cost
 
+.PHONY: accuracy
+accuracy: setup ## Accuracy at many shares of zeros: docs/accuracy.md and its plot, build/accuracy.json (long)
+	@$(BIN)/python host/accuracy.py "$${EDGESPARSE_MODELS:-../shared/models}" --json build/accuracy.json
+
 .PHONY: clean
 clean: ## Remove all that was built, .venv too
 	@rm -rf .venv build dist

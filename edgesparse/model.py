@@ -227,6 +227,30 @@ def with_weights(model: Model, arrays: Mapping[int, NDArray[Any]]) -> Model:
     return parse_model(bytes(source), name=model.name)
 
 
+def with_scales(model: Model, factors: Mapping[int, float]) -> Model:
+    """Return a copy of the model with the scales of some tensors multiplied by a factor each.
+
+    The float32 scales are patched in place.  Raises ModelError where a tensor has no scales or
+    shares them with another one in the file.
+    """
+    source = bytearray(model.source)
+    graph = tflite.Model.GetRootAs(model.source, 0).Subgraphs(0)
+    places: dict[int, list[int]] = {}
+    for tensor in model.tensors:
+        if tensor.quantization is not None:
+            # Vector 2 of table QuantizationParameters, which is field 4 of table Tensor.
+            table = graph.Tensors(tensor.index).Quantization()._tab
+            places.setdefault(table.Vector(table.Offset(4 + 2 * 2)), []).append(tensor.index)
+    for index, factor in factors.items():
+        place = next((at for at, users in places.items() if users == [index]), None)
+        quantization = model.tensors[index].quantization
+        if place is None or quantization is None:
+            raise ModelError(f"tensor '{model.tensors[index].label}' has no scales of its own")
+        scales = np.array(quantization.scales, np.float32) * np.float32(factor)
+        source[place : place + scales.nbytes] = scales.astype("<f4").tobytes()
+    return parse_model(bytes(source), name=model.name)
+
+
 def save_model(model: Model, path: Path | str) -> None:
     """Write a model's bytes; the file appears whole or not at all.
 

@@ -211,6 +211,29 @@ def check_image(
     return Check(status, section[0], offset[0], tuple(macs[i] for i in range(nodes)))
 
 
+def run_rows(image: bytes, rows: int, inputs: bytes, *, out_bytes: int) -> bytes:
+    """Run an image on rows, in order, from the reset state; several threads may do so at once.
+
+    Args:
+        image: as it goes onto a device.
+        rows: how many.
+        inputs: the bytes of all model inputs, row by row.
+        out_bytes: size of all model outputs of all rows.
+
+    Returns:
+        The bytes of all model outputs, row by row.
+
+    Raises MemoryError, and ValueError where the loader refuses the image or a size does not fit.
+    """
+    out = _ffi.new("uint8_t[]", max(out_bytes, 1))
+    status = _lib.es_native_run_rows(image, len(image), rows, inputs, len(inputs), out, out_bytes)
+    if status == number("status", "no_memory"):
+        raise MemoryError("native run: image and arena")
+    if status != number("status", "ok"):
+        raise ValueError(f"native run: {name_of('status', status)}")
+    return bytes(_ffi.buffer(out, out_bytes))
+
+
 def exp_float32(x: float) -> float:
     """The C library's expf, which TFLite's LOGISTIC calls: on one machine both round alike."""
     return float(_lib.es_native_expf(x))

@@ -8,7 +8,14 @@ import tflite
 
 from edgesparse import ops
 from edgesparse.errors import ModelError, UnsupportedModelError, UsageError
-from edgesparse.model import Quantization, load_model, parse_model, save_model, with_weights
+from edgesparse.model import (
+    Quantization,
+    load_model,
+    parse_model,
+    save_model,
+    with_scales,
+    with_weights,
+)
 from tests.tflite_builder import Builder
 
 WEIGHTS = np.arange(-16, 20, dtype=np.int8).reshape(2, 3, 3, 2)
@@ -395,3 +402,23 @@ def test_person_detect_keeps_the_odd_axis_of_its_biases(shared_models):
     model = load_model(shared_models / "person_detect" / "person_detect.tflite")
     biases = [tensor for tensor in model.tensors if tensor.dtype == "int32" and tensor.quantization]
     assert any(tensor.quantization.axis == 3 for tensor in biases if len(tensor.shape) == 1)
+
+
+def test_scales_are_multiplied_in_place():
+    b = Builder()
+    x = b.input((1, 2), 0.5)
+    w = b.constant(np.ones((2, 2), np.int8), [0.25, 0.5])
+    b.output(b.fully_connected(x, w, scale=1.0))
+    model = parse_model(b.finish(), name="m")
+    changed = with_scales(model, {w: 3.0})
+    assert changed.tensors[w].quantization.scales == (0.75, 1.5)
+    assert changed.tensors[x].quantization == model.tensors[x].quantization
+    assert len(changed.source) == len(model.source)
+    with pytest.raises(ModelError, match="no scales of its own"):
+        with_scales(float_model(), {0: 2.0})
+
+
+def float_model():
+    b = Builder()
+    b.output(b.softmax(b.input((1, 2), None, dtype="float32")))
+    return parse_model(b.finish(), name="m")

@@ -1,0 +1,131 @@
+"""Many rows through a model, or through a part of it, in this process.
+
+The device's own C code runs them, compiled for the host, so that all values are those of a board.
+A part of a model is a model again, with tensors in its middle for inputs and outputs; what is known
+of the tensors before it need not be computed twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesparse import native, ops
+from edgesparse.edges import device_input, device_output, input_meta
+from edgesparse.encode import encode
+from edgesparse.image import Image, build_image
+from edgesparse.inputs import Inputs, rows_for
+from edgesparse.model import Model, Node
+
+__all__ = ["Rows", "device_rows", "has_state", "logits_index", "run_image_rows", "run_tensors"]
+
+Rows = NDArray[np.int8]
+"""The values of one tensor in every row, of shape [rows, elements]."""
+
+_LEAST_ROWS_A_THREAD = 8
+
+
+def has_state(model: Model) -> bool:
+    """Whether a row's outputs depend on the rows before it."""
+    return any(node.op in ops.DECLARATIONS for node in model.nodes)
+
+
+def device_rows(model: Model, inputs: Inputs, rows: Sequence[int]) -> dict[int, Rows]:
+    """What the device is given for rows of an input file, by the index of its int8 tensor.
+
+    Raises FormatError for rows that do not fit the model.
+    """
+    arrays = rows_for([input_meta(model, index) for index in model.inputs], inputs, rows)
+    return {
+        device_input(model, index): array for index, array in zip(model.inputs, arrays, strict=True)
+    }
+
+
+def logits_index(model: Model) -> int:
+    """The int8 tensor from which the first output's SOFTMAX is taken, or that output itself."""
+    index = device_output(model, model.outputs[0])
+    node = model.producer(index)
+    while node is not None and (node.op == "SOFTMAX" or _is_free(node)):
+        index = node.inputs[0]
+        node = model.producer(index)
+    return index
+
+
+def run_tensors(model: Model, given: Mapping[int, Rows], wanted: Sequence[int]) -> dict[int, Rows]:
+    """The values of int8 tensors, from those of tensors before them.
+
+    Args:
+        model: any supported model.
+        given: values of tensors, by index, the same rows of each.  A model with state must be given
+            its inputs, and its rows are run in order from the reset state.
+        wanted: indices of the tensors to compute.
+
+    Raises UnsupportedModelError for a model that cannot run, and where a tensor does not follow
+    from those given.
+    """
+    roots = {index: _root(model, index, given) for index in wanted}
+    needed = sorted(set(roots.values()) - given.keys())
+    found = dict(given)
+    if needed:
+        part = _part(model, given, needed)
+        arrays = [given[index] for index in part.inputs]
+        image = build_image(encode(part))
+        found |= zip(needed, run_image_rows(image, arrays), strict=True)
+    return {index: found[root] for index, root in roots.items()}
+
+
+def run_image_rows(image: Image, arrays: Sequence[Rows]) -> tuple[Rows, ...]:
+    """An image's outputs, [rows, elements] each, for the rows of its inputs.
+
+    Rows are shared out among the processors unless the model keeps state.
+    """
+    data = image.device_bytes()
+    rows = np.concatenate(list(arrays), axis=1)
+    sizes = [np.prod(output.shape, dtype=int) for output in image.meta.outputs]
+
+    def run(piece: Rows) -> Rows:
+        out = native.run_rows(
+            data, len(piece), piece.tobytes(), out_bytes=len(piece) * int(sum(sizes))
+        )
+        return np.frombuffer(out, np.int8).reshape(len(piece), int(sum(sizes)))
+
+    threads = 1 if image.has_state else os.cpu_count() or 1
+    threads = max(1, min(threads, len(rows) // _LEAST_ROWS_A_THREAD))
+    with ThreadPoolExecutor(threads) as pool:
+        out = np.concatenate(list(pool.map(run, np.array_split(rows, threads))))
+    return tuple(np.split(out, np.cumsum(sizes)[:-1], axis=1))
+
+
+def _is_free(node: Node) -> bool:
+    return node.options.IS_FREE and node.op not in ops.DECLARATIONS
+
+
+def _root(model: Model, index: int, given: Mapping[int, Rows]) -> int:
+    """The tensor whose bytes a tensor is, where that follows from RESHAPEs alone."""
+    node = model.producer(index)
+    while index not in given and node is not None and _is_free(node):
+        index = node.inputs[0]
+        node = model.producer(index)
+    return index
+
+
+def _part(model: Model, given: Mapping[int, Rows], wanted: Sequence[int]) -> Model:
+    """The model from some tensors to others; the whole with other outputs, if it keeps state."""
+    if has_state(model):
+        return replace(model, outputs=tuple(wanted))
+    missing, kept = set(wanted), []
+    for node in reversed(model.nodes):
+        if missing.isdisjoint(node.outputs):
+            continue
+        kept.append(node)
+        missing |= {i for i in node.inputs if i >= 0 and not model.tensors[i].is_constant}
+        missing -= given.keys()
+    read = {i for node in kept for i in node.inputs}
+    inputs = tuple(index for index in given if index in read)
+    nodes = tuple(replace(node, index=i) for i, node in enumerate(reversed(kept)))
+    return replace(model, nodes=nodes, inputs=inputs, outputs=tuple(wanted))
