@@ -28,7 +28,7 @@ from edgesparse.files import write_file
 from edgesparse.inputs import Inputs, load_inputs
 from edgesparse.model import Model, load_model
 from edgesparse.rows import device_rows, has_state
-from edgesparse.sparsify import sparsify
+from edgesparse.sparsify import Rule, sparsify
 from edgesparse.sparsify.compensate import compensate, measure_sensitivity
 from edgesparse.sparsify.evaluate import Accuracy, evaluate
 
@@ -83,8 +83,8 @@ def thinned(model: Model, inputs: Inputs, half: Rows) -> dict[str, Callable[[flo
         return compensate(model, given, sparsity=share, allocation=allocation, curves=curves)[0]
 
     ways = {
-        "relative": lambda share: sparsify(model, method="relative", sparsity=share)[0],
-        "topk": lambda share: sparsify(model, method="topk", sparsity=share)[0],
+        "relative": lambda share: sparsify(model, Rule("relative", (share,)))[0],
+        "topk": lambda share: sparsify(model, Rule("topk", (share,)))[0],
         "compensated, uniform": lambda share: compensated(share, "uniform"),
         "compensated": lambda share: compensated(share, "weights"),
     }

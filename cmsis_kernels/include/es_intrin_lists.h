@@ -335,9 +335,9 @@ void es_lists_outputs(const es_lists_channel_t *channel, const void *operands, i
     "strb r0, [lr], #1\n"
 
 __attribute__((naked)) void es_lists_span_outputs(__attribute__((unused)) const es_lists_span_t *spans,
-                                             __attribute__((unused)) const es_lists_span_t *end,
-                                             __attribute__((unused)) const es_lists_outputs_t *outputs,
-                                             __attribute__((unused)) int8_t output[2 * ES_LISTS_WORDS]) {
+                                                  __attribute__((unused)) const es_lists_span_t *end,
+                                                  __attribute__((unused)) const es_lists_outputs_t *outputs,
+                                                  __attribute__((unused)) int8_t output[2 * ES_LISTS_WORDS]) {
     __asm__("push {r0-r12, lr}\n"
             "mov r12, r0\n"
             "ldm r2!, {r4-r11}\n"
@@ -349,7 +349,7 @@ __attribute__((naked)) void es_lists_span_outputs(__attribute__((unused)) const 
 #else
 
 void es_lists_span_outputs(const es_lists_span_t *spans, const es_lists_span_t *end, const es_lists_outputs_t *outputs,
-                      int8_t output[2 * ES_LISTS_WORDS]) {
+                           int8_t output[2 * ES_LISTS_WORDS]) {
     int64_t acc[ES_LISTS_WORDS];
     memcpy(acc, outputs->start, sizeof(acc));
     es_lists_add_spans(spans, end, acc);

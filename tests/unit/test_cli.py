@@ -139,7 +139,7 @@ def test_deploy_json_is_the_documented_document(
 
 
 def test_deploy_an_image_and_its_model_alike(capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = ["--method", "topk", "--sparsity", "0.5"]
+    recipe = ["--method", "topk", "--sparsity", "0.5", "--skip-activations", "off"]
     assert run(capsys, "convert", "-o", "d.esm", *recipe)[0] == 0
     data = str(demo.data_path())
     common = ["--board", "native", "--inputs", data, "--runs", "5", "--json"]

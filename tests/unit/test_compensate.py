@@ -11,7 +11,7 @@ from edgesparse.errors import UnsupportedModelError, UsageError
 from edgesparse.inputs import Inputs
 from edgesparse.model import load_model, parse_model
 from edgesparse.rows import device_rows, run_tensors
-from edgesparse.sparsify import sparsify
+from edgesparse.sparsify import Rule, sparsify
 from edgesparse.sparsify.compensate import compensate, measure_sensitivity
 from edgesparse.sparsify.compensate.allocate import SHARES, _least_sum, allocate
 from edgesparse.sparsify.compensate.layer import find_layers, patches, positions_of
@@ -236,7 +236,7 @@ def test_closer_than_thresholding_with_exactly_the_zeros_asked_for(sparsity, all
     assert [layer.node_index for layer in layers] == [0, 2, 3]
     assert weights == 216 + 432 + 864
     assert sum(layer.zeros_after for layer in layers) == round(sparsity * weights)
-    plain, _ = sparsify(model, method="topk", sparsity=sparsity)
+    plain, _ = sparsify(model, Rule("topk", (sparsity,)))
     dense = outputs_of(model, others)
     far, near = (((outputs_of(m, others) - dense) ** 2).mean() for m in (plain, changed))
     assert near < 0.7 * far

@@ -121,6 +121,6 @@ typedef struct {
  * besides the spans on ARMv7E-M.
  */
 void es_lists_span_outputs(const es_lists_span_t *spans, const es_lists_span_t *end, const es_lists_outputs_t *outputs,
-                      int8_t output[2 * ES_LISTS_WORDS]);
+                           int8_t output[2 * ES_LISTS_WORDS]);
 
 #endif
