@@ -29,7 +29,7 @@ def _depthwise(job: Job) -> Amounts:
 
     Channels go in fours, or one by one.  A filter with an exact row takes the loop for any.
     """
-    p = job.params
+    p = _turned(job.params)
     lanes = 4 if p["in_c"] % 4 == 0 else 1
     if job.positions == 1 and p["out_c"] == p["in_c"] and _is_inside(p):
         return {"one window": 1, "taps": job.rows * p["in_c"], "window_outputs": p["out_c"]}
@@ -37,11 +37,21 @@ def _depthwise(job: Job) -> Amounts:
     columns = (p["out_w"] - 1) * p["stride_w"] + 4
     three = three and p["stride_w"] <= 2 and (columns + columns % 2) * 2 * lanes <= _PITCH_BYTES
     short = (1.0 - job.exact) ** lanes if three else 0.0
-    amounts = _depthwise_amounts(job)
-    found: Amounts = {}
+    found: Amounts = {"one": 1, **_depthwise_input(p, lanes)}
     for kind, share in ((f"3 by {p['stride_w']}", short), ("any", 1.0 - short)):
-        found |= {f"{name} {kind} x{lanes}": share * n for name, n in amounts.items() if share}
+        amounts = _depthwise_output(p, job) if share else {}
+        found |= {f"{name} {kind}": share * n for name, n in amounts.items()}
     return found
+
+
+def _turned(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A column of pixels is made as a row."""
+    names = ("in", "out", "kernel", "stride", "dilation")
+    if any(params[f"{name}_w"] != 1 for name in names[:3]) or params["pad_left"] != 0:
+        return params
+    turned = {f"{name}_w": params[f"{name}_h"] for name in names}
+    ones = {f"{name}_h": 1 for name in names}
+    return {**params, **turned, **ones, "pad_left": params["pad_top"], "pad_top": 0}
 
 
 def _is_inside(params: Mapping[str, Any]) -> bool:
@@ -52,29 +62,30 @@ def _is_inside(params: Mapping[str, Any]) -> bool:
     return bool(unpadded and reach_h < params["in_h"] and reach_w < params["in_w"])
 
 
-def _depthwise_amounts(job: Job) -> Amounts:
-    p = job.params
-    out_c, positions = p["out_c"], job.positions
-    inputs = math.prod(p[name] for name in ("batches", "in_h", "in_w", "in_c"))
-    outputs = positions * out_c
-    taps = p["kernel_h"] * parts(p["kernel_w"], 2) * 2
-    out_rows = p["batches"] * p["out_h"] * out_c
-    lanes = 4 if p["in_c"] % 4 == 0 else 1
-    pitch = (
-        2 * lanes * ((p["out_w"] - 1) * p["stride_w"] + (p["kernel_w"] - 1) * p["dilation_w"] + 1)
-    )
+def _depthwise_input(p: Mapping[str, Any], lanes: int) -> Amounts:
+    """Rows of the input widened for a strip of output rows at a time."""
+    reach = (p["kernel_w"] - 1) * p["dilation_w"]
+    pitch = 2 * lanes * ((p["out_w"] - 1) * p["stride_w"] + reach + 1)
     height = (p["kernel_h"] - 1) * p["dilation_h"] + 1
     strip = max((_STRIP_BYTES // pitch - height) // p["stride_h"] + 1, 1)
     strips = p["batches"] * parts(p["out_h"], strip)
-    return {
-        "one": 1,
-        "rows": out_c,
+    amounts = {
         "strips": strips * parts(p["in_c"], lanes),
-        "strip_rows": strips * out_c,
+        "strip_rows": strips * p["out_c"],
         "kept": (strips - p["batches"]) * pitch * max(height - p["stride_h"], 0) * p["in_c"],
-        "filters": job.rows * out_c,
         "in_rows": p["batches"] * p["in_h"] * p["in_c"],
-        "inputs": inputs,
+        "inputs": math.prod(p[name] for name in ("batches", "in_h", "in_w", "in_c")),
+    }
+    return {f"{name} x{lanes}": amount for name, amount in amounts.items()}
+
+
+def _depthwise_output(p: Mapping[str, Any], job: Job) -> Amounts:
+    outputs = job.positions * p["out_c"]
+    out_rows = p["batches"] * p["out_h"] * p["out_c"]
+    taps = p["kernel_h"] * parts(p["kernel_w"], 2) * 2
+    return {
+        "rows": p["out_c"],
+        "filters": job.rows * p["out_c"],
         "out_rows": out_rows,
         "odd_rows": out_rows * (p["out_w"] % 2),
         "outputs": outputs,
