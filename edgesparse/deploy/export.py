@@ -89,7 +89,10 @@ def given_firmware(path: Path, board: Board) -> Firmware:
 
     Raises:
         TargetError: it is no firmware, for another board, or not made from the sources at hand.
+        UsageError: the board has none.
     """
+    if not board.has_firmware:
+        raise UsageError(f"board {board.name} has no firmware, {path} cannot be used")
     firmware = read_firmware(path)
     memory = board.memory
     arena_end = firmware.arena_base + firmware.arena_bytes

@@ -13,7 +13,7 @@ from edgesparse.deploy.firmware import Firmware, ensure_firmware
 from edgesparse.deploy.native import NativeTarget
 from edgesparse.deploy.qemu import QemuTarget
 from edgesparse.deploy.target import Target
-from edgesparse.errors import DoesNotFitError, UsageError
+from edgesparse.errors import DoesNotFitError
 from edgesparse.image import Image
 
 __all__ = [
@@ -51,13 +51,11 @@ def capacity_of(
     one that was named does not serve; UsageError where one is named for a board without.
     """
     batch_bytes = 0 if board.memory.batch is None else board.memory.batch.bytes
-    if isinstance(board.runner, NativeRunner):
-        if firmware is not None:
-            raise UsageError(f"board {board.name} has no firmware, {firmware} cannot be used")
-        memory = board.memory
-        return Capacity(None, memory.model.bytes, memory.ram.bytes, batch_bytes)
     if firmware is not None:
         used = given_firmware(firmware, board)
+    elif isinstance(board.runner, NativeRunner):
+        memory = board.memory
+        return Capacity(None, memory.model.bytes, memory.ram.bytes, batch_bytes)
     else:
         used = ensure_firmware(board, progress=progress)
     return Capacity(used, used.model_bytes, used.arena_bytes, batch_bytes)

@@ -66,8 +66,8 @@ def test_the_smallest_is_chosen_for_size_and_among_equals_the_cheapest() -> None
     assert chosen(Goal("size"), options) == [options[2]]
 
 
-def test_scratch_that_gains_less_than_a_hundredth_is_not_taken() -> None:
-    small, large = variant(cost=1009, scratch=64), variant(cost=1000, scratch=4096)
+def test_scratch_that_hardly_gains_is_not_taken() -> None:
+    small, large = variant(cost=1001, scratch=64), variant(cost=1000, scratch=4096)
     assert chosen(Goal(), [small, large]) == [small]
     assert chosen(Goal(), [replace(small, cost=1020), large]) == [large]
 
