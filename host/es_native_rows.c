@@ -20,7 +20,7 @@ static size_t copy_row(const es_model_t *model, uint8_t *arena, const uint16_t *
     return at;
 }
 
-static void run_rows(const es_model_t *model, uint8_t *arena, es_profile_t *profile, const uint8_t *in, uint8_t *out,
+static void run_rows(es_model_t *model, uint8_t *arena, es_profile_t *profile, const uint8_t *in, uint8_t *out,
                      uint32_t rows) {
     es_exec_reset(model, arena);
     for (uint32_t row = 0; row < rows; row++) {
@@ -31,7 +31,7 @@ static void run_rows(const es_model_t *model, uint8_t *arena, es_profile_t *prof
 }
 
 /* Whether `bytes` is what `rows` rows of the tensors listed take. */
-static bool rows_fit(const es_model_t *model, const uint16_t *listed, uint32_t count, uint32_t rows, uint64_t bytes) {
+static bool rows_fit(es_model_t *model, const uint16_t *listed, uint32_t count, uint32_t rows, uint64_t bytes) {
     return bytes == rows * (uint64_t)copy_row(model, NULL, listed, count, NULL, NULL);
 }
 
