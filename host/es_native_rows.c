@@ -31,7 +31,7 @@ static void run_rows(es_model_t *model, uint8_t *arena, es_profile_t *profile, c
 }
 
 /* Whether `bytes` is what `rows` rows of the tensors listed take. */
-static bool rows_fit(es_model_t *model, const uint16_t *listed, uint32_t count, uint32_t rows, uint64_t bytes) {
+static bool rows_fit(const es_model_t *model, const uint16_t *listed, uint32_t count, uint32_t rows, uint64_t bytes) {
     return bytes == rows * (uint64_t)copy_row(model, NULL, listed, count, NULL, NULL);
 }
 
