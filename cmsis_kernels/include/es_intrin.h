@@ -62,7 +62,6 @@ ES_INLINE uint32_t es_ctz(uint32_t x) { return (uint32_t)__builtin_ctz(x); }
  *   es_load_step(p, step, x)          word at p, a multiple of 4, to x; p moves on by `step` bytes, a constant
  *   es_load_pair(p, step, x, y)       two words, likewise
  *   es_store_pair(p, step, x, y)      two words from x and y, likewise
- *   es_load_scaled8(base, index)      word at base + 8 * index, base a multiple of 4
  *   es_insert11(x, bits)              x with bits 0..10 of `bits` in the place of its own
  *   es_shift_out(x, n)                x << n, n up to 32
  *   es_lower24(acc), es_upper24(acc)  acc = upper * 2^24 + lower taken apart, lower in -2^23..2^23-1; upper wraps
@@ -152,7 +151,6 @@ ES_INLINE int32_t es_upper24(int64_t acc) {
 
 ES_MAC(smlad, "smlad")
 ES_MAC(smlabb, "smlabb")
-ES_MAC(smlabt, "smlabt")
 ES_MAC(smlatb, "smlatb")
 ES_MAC(smlatt, "smlatt")
 
@@ -170,12 +168,6 @@ ES_MAC(smlatt, "smlatt")
     __asm__("strd %2, %3, [%0], %4"                                   \
             : "+r"(pointer), "=m"(*(uint8_t (*)[8])(void *)(pointer)) \
             : "r"(low), "r"(high), "i"(step_bytes))
-
-ES_INLINE uint32_t es_load_scaled8(const void *base, uint32_t index) {
-    uint32_t value;
-    __asm__("ldr %0, [%1, %2, lsl #3]" : "=r"(value) : "r"(base), "r"(index), "m"(*(const uint8_t (*)[1 << 30]) base));
-    return value;
-}
 
 ES_INLINE uint32_t es_max8(uint32_t a, uint32_t b) {
     uint32_t result;
@@ -206,11 +198,6 @@ ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t su
 
 /* Keeps the compiler from seeing where a value comes from, so that it stays in a register of its own. */
 #define es_opaque(variable) __asm__("" : "+r"(variable))
-
-/* Everything that makes `done` comes before everything that is made from `next`: the compiler's scheduler else loads
- * ahead until it runs out of registers.
- */
-#define es_sequence(done, next) __asm__ volatile("" : "+r"(done), "+r"(next))
 
 #else
 
@@ -263,16 +250,6 @@ ES_INLINE uint32_t es_pkhbt(uint32_t a, uint32_t b) { return es_lanes(a, b); }
 
 ES_INLINE uint32_t es_pkhtb(uint32_t a, uint32_t b) { return es_lanes(a >> 16, b >> 16); }
 
-ES_INLINE uint32_t es_uqsub8(uint32_t a, uint32_t b) {
-    uint32_t result = 0;
-    for (uint32_t bit = 0; bit < 32; bit += 8) {
-        const uint32_t x = a >> bit & 0xffU;
-        const uint32_t y = b >> bit & 0xffU;
-        result |= (x > y ? x - y : 0U) << bit;
-    }
-    return result;
-}
-
 /* |a * b| <= 2^62, so the product does not overflow. */
 ES_INLINE int32_t es_smmlar(int32_t a, int32_t b, int32_t sum) {
     return (int32_t)(((uint64_t)((int64_t)a * b) + ((uint64_t)(uint32_t)sum << 32 | 0x80000000U)) >> 32);
@@ -292,8 +269,6 @@ ES_INLINE int32_t es_ssat8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 :
 ES_INLINE int32_t es_mac(int32_t a, int32_t b, int32_t sum) { return (int32_t)((uint32_t)sum + (uint32_t)(a * b)); }
 
 ES_INLINE int32_t es_smlabb(uint32_t a, uint32_t b, int32_t sum) { return es_mac(es_low16(a), es_low16(b), sum); }
-
-ES_INLINE int32_t es_smlabt(uint32_t a, uint32_t b, int32_t sum) { return es_mac(es_low16(a), es_high16(b), sum); }
 
 ES_INLINE int32_t es_smlatb(uint32_t a, uint32_t b, int32_t sum) { return es_mac(es_high16(a), es_low16(b), sum); }
 
@@ -348,12 +323,7 @@ ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t su
         (pointer) = (void *)((uint8_t *)(void *)(pointer) + (step_bytes)); \
     } while (0)
 
-ES_INLINE uint32_t es_load_scaled8(const void *base, uint32_t index) {
-    return es_load_u32((const uint8_t *)base + (size_t)index * 8);
-}
-
 #define es_opaque(variable) ((void)(variable))
-#define es_sequence(done, next) ((void)(done), (void)(next))
 
 #endif
 
