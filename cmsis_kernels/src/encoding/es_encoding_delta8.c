@@ -21,58 +21,14 @@
  */
 #include "es_encodings.h"
 #include "es_intrin.h"
+#include "es_steps.h"
 
 enum {
-    GROUP_ENTRIES = 4,
     GROUP_BYTES = 8
 };
 
-/* Returns the offset of the first entry against the rules in a row's groups, or -1. */
-static int32_t check_row(const uint8_t *weights, uint32_t begin, uint32_t end, uint32_t columns) {
-    uint64_t column = 0; /* at most 255 past 2^32 */
-    uint64_t next = 0;   /* first column that the next weight may have */
-    for (uint32_t group = begin; group < end; group += GROUP_BYTES) {
-        for (uint32_t i = 0; i < GROUP_ENTRIES; i++) {
-            column += weights[group + i];
-            if (column >= columns) {
-                return (int32_t)(group + i);
-            }
-            if (weights[group + GROUP_ENTRIES + i] == 0) {
-                continue;
-            }
-            if (column < next) {
-                return (int32_t)(group + i);
-            }
-            next = column + 1;
-        }
-    }
-    return -1;
-}
-
 int32_t es_encoding_delta8_check(const uint8_t *weights, uint32_t bytes, uint32_t rows, uint32_t columns) {
-    const uint64_t table_bytes = ((uint64_t)rows + 1) / 2 * 4;
-    if (bytes > INT32_MAX) {
-        return INT32_MAX;
-    }
-    if (table_bytes > bytes) {
-        return (int32_t)bytes;
-    }
-    if (rows % 2 != 0 && es_read_u16(weights + 2 * rows) != 0) {
-        return (int32_t)(2 * rows);
-    }
-    uint32_t offset = (uint32_t)table_bytes;
-    for (uint32_t row = 0; row < rows; row++) {
-        const uint32_t row_bytes = es_read_u16(weights + 2 * row) * GROUP_BYTES; /* below 2^19 */
-        if (row_bytes > bytes - offset) {
-            return (int32_t)(2 * row);
-        }
-        const int32_t violation = check_row(weights, offset, offset + row_bytes, columns);
-        if (violation >= 0) {
-            return violation;
-        }
-        offset += row_bytes;
-    }
-    return offset == bytes ? -1 : (int32_t)offset;
+    return es_steps_check(weights, bytes, rows, columns, 1);
 }
 
 uint64_t es_encoding_delta8_products(const uint8_t *weights, uint32_t rows, uint32_t columns, uint32_t group,
@@ -83,9 +39,9 @@ uint64_t es_encoding_delta8_products(const uint8_t *weights, uint32_t rows, uint
     for (uint32_t row = 0; row < rows; row++) {
         uint32_t column = 0;
         for (uint32_t groups = es_read_u16(weights + 2 * row); groups != 0; groups--) {
-            for (uint32_t i = 0; i < GROUP_ENTRIES; i++) {
+            for (uint32_t i = 0; i < ES_STEPS; i++) {
                 column += entries[i];
-                if (entries[GROUP_ENTRIES + i] != 0) {
+                if (entries[ES_STEPS + i] != 0) {
                     products += positions(context, column / group);
                 }
             }

@@ -20,64 +20,20 @@
  */
 #include "es_encodings.h"
 #include "es_intrin.h"
+#include "es_steps.h"
 
 enum {
-    BLOCK_GROUPS = 4,
     BLOCK_BYTES = 20
 };
 
 /* Four weights of a block, whose address may be any. */
 static uint32_t weights_of(const uint8_t *block, uint32_t entry) { return es_read_u32(block + 4 + 4 * entry); }
 
-/* Returns the offset of the first entry against the rules in a row's blocks, or -1. */
-static int32_t check_row(const uint8_t *weights, uint32_t begin, uint32_t end, uint32_t groups) {
-    uint64_t group = 0; /* at most 255 past 2^30 */
-    uint64_t next = 0;  /* first group that the next weights may have */
-    for (uint32_t block = begin; block < end; block += BLOCK_BYTES) {
-        for (uint32_t i = 0; i < BLOCK_GROUPS; i++) {
-            group += weights[block + i];
-            if (group >= groups) {
-                return (int32_t)(block + i);
-            }
-            if (weights_of(weights + block, i) == 0) {
-                continue;
-            }
-            if (group < next) {
-                return (int32_t)(block + i);
-            }
-            next = group + 1;
-        }
-    }
-    return -1;
-}
-
 int32_t es_encoding_group4_check(const uint8_t *weights, uint32_t bytes, uint32_t rows, uint32_t columns) {
-    const uint64_t table_bytes = ((uint64_t)rows + 1) / 2 * 4;
-    if (bytes > INT32_MAX) {
-        return INT32_MAX;
-    }
-    if (columns % 4 != 0) {
+    if (bytes <= INT32_MAX && columns % 4 != 0) {
         return 0;
     }
-    if (table_bytes > bytes) {
-        return (int32_t)bytes;
-    }
-    if (rows % 2 != 0 && es_read_u16(weights + 2 * rows) != 0) {
-        return (int32_t)(2 * rows);
-    }
-    uint32_t offset = (uint32_t)table_bytes;
-    for (uint32_t row = 0; row < rows; row++) {
-        const uint32_t row_bytes = es_read_u16(weights + 2 * row) * BLOCK_BYTES; /* below 2^21 */
-        if (row_bytes > bytes - offset) {
-            return (int32_t)(2 * row);
-        }
-        const int32_t violation = check_row(weights, offset, offset + row_bytes, columns / 4);
-        if (violation >= 0) {
-            return violation;
-        }
-        offset += row_bytes;
-    }
-    return offset == bytes ? -1 : (int32_t)offset;
+    return es_steps_check(weights, bytes, rows, columns / 4, 4);
 }
 
 uint64_t es_encoding_group4_products(const uint8_t *weights, uint32_t rows, uint32_t columns, uint32_t group,
@@ -88,7 +44,7 @@ uint64_t es_encoding_group4_products(const uint8_t *weights, uint32_t rows, uint
     for (uint32_t row = 0; row < rows; row++) {
         uint32_t index = 0;
         for (uint32_t blocks = es_read_u16(weights + 2 * row); blocks != 0; blocks--) {
-            for (uint32_t i = 0; i < BLOCK_GROUPS; i++) {
+            for (uint32_t i = 0; i < ES_STEPS; i++) {
                 index += block[i];
                 for (uint32_t column = 4 * index; weights_of(block, i) != 0 && column < 4 * index + 4; column++) {
                     products += positions(context, column / group);
