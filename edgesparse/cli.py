@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,16 +21,9 @@ from edgesparse import __version__
 from edgesparse.errors import EdgesparseError, StoppedError, UsageError
 from edgesparse.recipe_options import (
     PROFILE_HELP,
-    CpuOption,
     DepthwiseOption,
-    EncodingOption,
     GranularityOption,
-    KeepDeadOption,
-    MaxFlashOption,
-    MaxRamOption,
-    OptimizeOption,
     ProfileRowsOption,
-    make_recipe,
     with_recipe,
 )
 
@@ -431,6 +425,7 @@ def firmware(
 
 
 @app.command()
+@with_recipe("encoding", "keep_dead", "optimize", "cpu", "max_ram", "max_flash")
 def bench(
     models: Annotated[
         list[Path] | None,
@@ -454,12 +449,8 @@ def bench(
     ] = "topk",
     granularity: GranularityOption = "element",
     depthwise: DepthwiseOption = False,
-    encoding: EncodingOption = None,
-    keep_dead: KeepDeadOption = False,
-    optimize: OptimizeOption = "cycles",
-    cpu: CpuOption = None,
-    max_ram: MaxRamOption = None,
-    max_flash: MaxFlashOption = None,
+    *,
+    recipe: Recipe,
     skip_activations: Annotated[
         str,
         typer.Option(
@@ -520,6 +511,7 @@ def bench(
     """
     from edgesparse.bench.command import parse_names, parse_shares, run_bench
     from edgesparse.bench.measure import Bench
+    from edgesparse.pipeline import parse_rows
 
     plan = Bench(
         models=tuple(models) if models else (None,),
@@ -529,15 +521,10 @@ def bench(
         method=method,
         depthwise=depthwise,
         granularity=granularity,
-        choice=make_recipe(
-            encoding=encoding,
-            keep_dead=keep_dead,
-            optimize=optimize,
-            cpu=cpu,
-            max_ram=max_ram,
-            max_flash=max_flash,
+        choice=replace(
+            recipe,
             profile=profile_from,
-            profile_rows=profile_rows,
+            profile_rows=None if profile_rows is None else parse_rows(profile_rows),
         ),
         skips=parse_names(skip_activations),
         inputs=inputs,

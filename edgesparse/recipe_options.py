@@ -17,11 +17,7 @@ __all__ = [
     "PROFILE_HELP",
     "DepthwiseOption",
     "GranularityOption",
-    "MethodOption",
-    "PolicyOption",
-    "SparsityOption",
-    "ValueOption",
-    "make_recipe",
+    "ProfileRowsOption",
     "with_recipe",
 ]
 

@@ -16,8 +16,9 @@ _MAX_BLOCKS = 0xFFFF
 
 
 def kept_groups(weights: npt.NDArray[np.int8]) -> int:
-    """Groups of int8 [rows, columns] that are not all zero; columns is a multiple of four."""
-    return int(np.count_nonzero(weights.reshape(-1, _COLUMNS).any(axis=1)))
+    """Groups of int8 [rows, columns] that are not all zero; a row's last one may be shorter."""
+    padded = np.pad(weights, ((0, 0), (0, -weights.shape[1] % _COLUMNS)))
+    return int(np.count_nonzero(padded.reshape(len(weights), -1, _COLUMNS).any(axis=2)))
 
 
 def encode(weights: npt.NDArray[np.int8]) -> bytes:

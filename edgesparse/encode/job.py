@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesparse import native
+from edgesparse.encode.group4 import kept_groups
 from edgesparse.encode.lower.candidate import Candidate
 
 __all__ = ["Amounts", "Job", "job_of", "parts"]
@@ -68,11 +69,6 @@ def _exact_share(channels: bytes) -> float:
     return float(np.count_nonzero(exact)) / rows
 
 
-def _kept_groups(matrix: NDArray[np.int8]) -> int:
-    padded = np.pad(matrix, ((0, 0), (0, -matrix.shape[1] % 4)))
-    return int(np.count_nonzero(padded.reshape(len(matrix), -1, 4).any(axis=2)))
-
-
 def job_of(candidate: Candidate, zeros: float = 0.0) -> Job:
     """The job that a candidate does where this share of its input is zero."""
     matrix = candidate.matrix
@@ -84,7 +80,7 @@ def job_of(candidate: Candidate, zeros: float = 0.0) -> Job:
         rows=shape[0],
         columns=shape[1],
         entries=np.asarray(entries, np.int64),
-        groups=0 if matrix is None else _kept_groups(matrix),
+        groups=0 if matrix is None else kept_groups(matrix),
         exact=_exact_share(candidate.channels),
         encoded_bytes=len(candidate.weights),
         zeros=zeros,
