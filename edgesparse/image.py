@@ -146,6 +146,7 @@ def _tensor_rows(encoded: Encoded, memory: MemoryPlan, data: _DataSection) -> by
             bytes=tensor.elements,
             zero_point=zero_point,
             scale=scale,
+            threshold=encoded.model.thresholds.get(index, 0),
             **_tensor_place(encoded, index, memory, data),
         )
     return rows

@@ -27,7 +27,7 @@ class LayerMeta(_Frozen):
     macs, weights, weight_zeros: of the .tflite.  activations: without the channels that nobody
     reads.  constant_zeros: how many of them are zeros in channels that the device leaves out.
     same_as_layer, same_as_input: a free RESHAPE's output has the zeros of that layer's output, or
-    of that model input.
+    of that model input.  activation_threshold: in codes of its outputs, see edgesparse.thresholds.
     """
 
     index: int
@@ -44,6 +44,7 @@ class LayerMeta(_Frozen):
     encoded_bytes: int
     predicted_cost: int = 0
     constant_zeros: int = 0
+    activation_threshold: int = Field(default=0, ge=0, le=127)
     same_as_layer: int | None = None
     same_as_input: int | None = None
 

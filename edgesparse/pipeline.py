@@ -21,6 +21,7 @@ from edgesparse.meta import LayerSparsityMeta, SparsifyMeta
 from edgesparse.model import Model, parse_model, save_model
 from edgesparse.sparsify import LayerSparsity, Policy, Rule, rule_of, sparsify
 from edgesparse.sparsify.table import describe_layers
+from edgesparse.thresholds import check_fraction, with_thresholds
 
 __all__ = [
     "AUTO",
@@ -52,7 +53,7 @@ class Recipe:
     encoding, keep_dead: see encode.  optimize, cpu, max_ram, max_flash: see encode.Goal; cpu None:
     that of the destination.  skip_activations: AUTO or OFF.  profile: an .npz or the folder of a
     run, to take the zeros of activations from; profile_rows: the first row of the .npz and the one
-    behind the last.
+    behind the last.  activation_threshold: see thresholds.with_thresholds.
     """
 
     method: str = "none"
@@ -70,6 +71,7 @@ class Recipe:
     skip_activations: str = AUTO
     profile: Path | None = None
     profile_rows: tuple[int, int] | None = None
+    activation_threshold: float = 0.0
 
     def __post_init__(self) -> None:
         if self.skip_activations not in (AUTO, OFF):
@@ -79,6 +81,7 @@ class Recipe:
         for option, limit in (("--max-ram", self.max_ram), ("--max-flash", self.max_flash)):
             if limit is not None and limit < 1:
                 raise UsageError(f"{option} is a number of bytes, 1 or more")
+        check_fraction(self.activation_threshold)
         self.goal(Destination())
 
     def goal(self, destination: Destination) -> Goal:
@@ -140,8 +143,10 @@ class Converted:
 
 
 def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
-    """Set small weights to zero as the recipe says."""
+    """Set small weights to zero as the recipe says, and have the device do so with activations."""
     thinned, layers = sparsify(model, recipe.rules(), depthwise=recipe.depthwise)
+    rules = () if recipe.policy is None else recipe.policy.activations
+    thinned = with_thresholds(thinned, recipe.activation_threshold, rules)
     return thinned, _sparsify_meta(model, recipe, layers)
 
 

@@ -137,7 +137,8 @@ class Summary:
     def document(self) -> dict[str, Any]:
         """Return the document, for JSON.
 
-        Counts, macs_done and activation_zeros are means a run.  `accuracy` is the share of runs
+        Counts, macs_done, activation_zeros and thresholded are means a run; thresholded are the
+        zeros that an activation threshold (in codes of the output) made.  `accuracy` is the share of runs
         whose output 0 has its first maximum at the label; `mismatches` the number of rows with an
         output that differs from the expected one.  Both are null where there is nothing to compare.
         `modelled_cycles` are an estimate for the part in `cycles_part`; without a model these keys
@@ -207,6 +208,8 @@ class Summary:
             "weight_zeros": layer.weight_zeros,
             "activations": layer.activations,
             "activation_zeros": self._mean(self._zeros(layer)),
+            "activation_threshold": layer.activation_threshold,
+            "thresholded": self._mean(sums.thresholded),
             "count": self._mean(sums.count),
             "kernel": layer.kernel,
         }
@@ -247,12 +250,14 @@ class _NodeSums:
     count: int = 0
     macs_done: int = 0
     zeros: int = 0
+    thresholded: int = 0
     cycles: int = 0
 
     def add(self, layer: LayerRecord) -> None:
         self.count += layer.count
         self.macs_done += layer.macs_done
         self.zeros += layer.activation_zeros
+        self.thresholded += layer.thresholded
 
 
 # --- The table ---------------------------------------------------------------------------------
@@ -314,6 +319,13 @@ _COLUMNS = (
 )
 
 
+_THRESHOLDED = _Column("set to\nzero %", _percent("thresholded", "activations"), drop=9)
+
+
+def _has_thresholds(document: _Row) -> bool:
+    return any(layer["activation_threshold"] for layer in document["layers"])
+
+
 def _count_columns(unit: str) -> tuple[_Column, ...]:
     share = _Column("share\n%", _percent("count", "total_count"), drop=4)
     return () if unit == "none" else (_Column(unit, _number("count")), share)
@@ -329,7 +341,7 @@ def _cycle_columns(part: str | None) -> tuple[_Column, ...]:
 def _rows(document: dict[str, Any]) -> list[_Row]:
     """The layers, then what the run counted beside them, then everything together."""
     layers, totals = document["layers"], document["totals"]
-    keys = ("weights", "weight_zeros", "activations", "activation_zeros")
+    keys = ("weights", "weight_zeros", "activations", "activation_zeros", "thresholded")
     sums = {key: sum(layer[key] for layer in layers) for key in keys}
     rows = [*layers, {"name": "total", **sums, **totals}]
     if document["unit"] != "none":
@@ -390,6 +402,7 @@ class _RunTable:
         unit = document["unit"]
         all_columns = (
             *_COLUMNS,
+            *((_THRESHOLDED,) if _has_thresholds(document) else ()),
             *_count_columns(unit),
             *_cycle_columns(document.get("cycles_part")),
         )
@@ -433,6 +446,9 @@ class _RunTable:
         if macs and runs:
             text = f"{done:,.0f} of {macs:,} done, {100 * (macs - done) / macs:.1f} % skipped"
             yield "MACs", Text(text)
+        if _has_thresholds(document):
+            number = sum(layer["thresholded"] for layer in document["layers"])
+            yield "thresholds", Text(f"{number:,.0f} activations set to zero")
         if unit == "none":
             yield "cost", Text("not counted: this target has no time base")
         elif macs and done:

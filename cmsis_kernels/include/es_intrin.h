@@ -69,6 +69,8 @@ ES_INLINE uint32_t es_ctz(uint32_t x) { return (uint32_t)__builtin_ctz(x); }
  *   es_count_word(word, key, sum)     sum plus 1 in each byte that word and key have in common
  *   es_count_words(&p, key, sum)      the same for 16 words from p on, a multiple of 4, which moves on behind
  *                                     them
+ *   es_usub8(a, b)                    the difference of each byte, modulo 256
+ *   es_choose_word(a, b, x, y, &sum)  in each byte x where a >= b, both unsigned, else y; sum plus 1 in each byte that is x
  */
 
 ES_INLINE int32_t es_lower24(int64_t acc) { return (int32_t)((uint32_t)(uint64_t)acc << 8) >> 8; }
@@ -196,6 +198,18 @@ ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t su
     return sum;
 }
 
+ES_BINARY(usub8, uint32_t, uint32_t, uint32_t, "usub8 %0, %1, %2")
+
+ES_INLINE uint32_t es_choose_word(uint32_t a, uint32_t b, uint32_t x, uint32_t y, uint32_t *sum) {
+    uint32_t result, ones;
+    __asm__("usub8 %1, %2, %3\n\tsel %0, %4, %5\n\tsel %1, %6, %7"
+            : "=&r"(result), "=&r"(ones)
+            : "r"(a), "r"(b), "r"(x), "r"(y), "r"(0x01010101U), "r"(0)
+            : "cc");
+    *sum += ones;
+    return result;
+}
+
 /* Keeps the compiler from seeing where a value comes from, so that it stays in a register of its own. */
 #define es_opaque(variable) __asm__("" : "+r"(variable))
 
@@ -301,6 +315,21 @@ ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t su
     }
     *data += 64;
     return sum;
+}
+
+/* No borrow leaves a byte whose upper bit is set; the upper bits of the difference are put right behind it. */
+ES_INLINE uint32_t es_usub8(uint32_t a, uint32_t b) {
+    const uint32_t upper = 0x80808080U;
+    return ((a | upper) - (b & ~upper)) ^ (~(a ^ b) & upper);
+}
+
+/* Upper bits decide where they differ, else the difference of the lower ones. */
+ES_INLINE uint32_t es_choose_word(uint32_t a, uint32_t b, uint32_t x, uint32_t y, uint32_t *sum) {
+    const uint32_t upper = 0x80808080U;
+    const uint32_t lower = (a | upper) - (b & ~upper);
+    const uint32_t ones = (((a & ~b) | (~(a ^ b) & lower)) & upper) >> 7;
+    *sum += ones;
+    return y ^ ((x ^ y) & ((ones << 8) - ones));
 }
 
 #define es_load_step(pointer, step_bytes, value)                                             \

@@ -108,6 +108,7 @@ class LayerRecord:
     activations: int
     activation_zeros: int
     unit: str
+    thresholded: int
 
 
 @dataclass(frozen=True, slots=True)

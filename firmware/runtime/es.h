@@ -98,9 +98,10 @@ typedef struct {
 
 /* What one inference did, node by node. */
 typedef struct {
-    uint64_t count[ES_MAX_NODES]; /* instructions or cycles */
-    uint32_t zeros[ES_MAX_NODES]; /* output elements equal to their zero point */
-    uint64_t total_count;         /* of the whole inference */
+    uint64_t count[ES_MAX_NODES];       /* instructions or cycles */
+    uint32_t zeros[ES_MAX_NODES];       /* output elements equal to their zero point */
+    uint32_t thresholded[ES_MAX_NODES]; /* of those, made so by the threshold of their tensor */
+    uint64_t total_count;               /* of the whole inference */
 } es_profile_t;
 
 /* Called after each node with its index, while the arena still holds its outputs. */
@@ -131,8 +132,8 @@ void es_exec_reset(const es_model_t *model, uint8_t *arena);
 
 /* Runs one inference: the inputs lie in their tensors, the outputs will.
  *
- * arena: limits->arena_bytes bytes, 16-byte aligned. profile: filled; zeros only with `with_zeros`, else 0. model:
- * macs_done of the nodes that skip zero activations becomes this run's. hook: NULL, or called after each node; the
+ * arena: limits->arena_bytes bytes, 16-byte aligned. profile: filled; zeros only with `with_zeros`, else 0, while thresholds
+ * hold in any case. model: macs_done of the nodes that skip zero activations becomes this run's. hook: NULL, or called after each node; the
  * counts are then 0, since the hook's work would be among them.
  */
 void es_exec_run(es_model_t *model, uint8_t *arena, es_profile_t *profile, bool with_zeros, es_exec_hook_t *hook,

@@ -13,16 +13,23 @@ void es_exec_reset(const es_model_t *model, uint8_t *arena) {
     }
 }
 
-/* Elements of a node's int8 outputs that equal their zero point. */
-static uint32_t count_zeros(const es_model_t *model, const es_node_t *node, const uint8_t *arena) {
-    uint32_t zeros = 0;
+/* Applies the thresholds of a node's outputs, and counts their elements that equal their zero point. */
+static void finish_outputs(const es_model_t *model, const es_node_t *node, uint8_t *arena, es_profile_t *profile,
+                           uint32_t index, bool with_zeros) {
+    uint32_t zeros = 0, thresholded = 0;
     for (uint32_t i = 0; i < node->output_count; i++) {
         const es_tensor_t *t = es_node_output(model, node, i);
-        if (t->type == ES_TYPE_int8) {
-            zeros += es_count_equal_s8((const int8_t *)(arena + t->offset), t->bytes, t->zero_point);
+        int8_t *data = (int8_t *)(arena + t->offset);
+        if (t->threshold != 0) {
+            uint32_t set_to_zero;
+            zeros += es_threshold_s8(data, t->bytes, t->zero_point, t->threshold, &set_to_zero);
+            thresholded += set_to_zero;
+        } else if (with_zeros && t->type == ES_TYPE_int8) {
+            zeros += es_count_equal_s8(data, t->bytes, t->zero_point);
         }
     }
-    return zeros;
+    profile->zeros[index] = with_zeros ? zeros : 0;
+    profile->thresholded[index] = with_zeros ? thresholded : 0;
 }
 
 /* One tensor, or two that share their bytes, as behind a RESHAPE. */
@@ -55,7 +62,7 @@ void es_exec_run(es_model_t *model, uint8_t *arena, es_profile_t *profile, bool 
         es_node_run_t run = {profile, i, with_zeros, model->macs_done[i]};
         es_op_find(node->op)->run(model, node, es_kernel_find(node->kernel), arena, &run);
         model->macs_done[i] = run.macs_done;
-        profile->zeros[i] = with_zeros ? count_zeros(model, node, arena) : 0;
+        finish_outputs(model, node, arena, profile, i, with_zeros);
         if (hook != NULL) {
             hook(context, i);
         }

@@ -207,7 +207,10 @@ static es_status_t check_tensor(const es_model_t *model, const es_tensor_t *t) {
     if (type_bytes == 0 || t->rank > 6 || t->place > ES_PLACE_persistent) {
         return ES_STATUS_bad_tensor;
     }
-    if (t->reserved0 != 0 || (t->place != ES_PLACE_persistent && t->reset_off != 0)) {
+    if (t->threshold > 127 || (t->threshold != 0 && (t->type != ES_TYPE_int8 || t->place == ES_PLACE_constant))) {
+        return ES_STATUS_bad_tensor;
+    }
+    if (t->place != ES_PLACE_persistent && t->reset_off != 0) {
         return ES_STATUS_bad_reserved;
     }
     uint64_t bytes = type_bytes;

@@ -157,6 +157,13 @@ def _output_values(model: Model, node: Node, values: Values) -> Values | None:
     return None
 
 
+def _written(model: Model, index: int, values: Values) -> Values:
+    """Return what a tensor holds where these values are written into it: its threshold applies."""
+    zero_point, codes = model.tensors[index].affine()[1], model.thresholds.get(index, 0)
+    near = np.abs(values - zero_point) <= codes
+    return np.where((values != UNKNOWN) & near, zero_point, values)
+
+
 def constant_channels(model: Model) -> dict[int, Values]:
     """Return the values of the channels, that is along the last dimension, by tensor.
 
@@ -175,5 +182,5 @@ def constant_channels(model: Model) -> dict[int, Values]:
         values = known.get(source.index, np.full(columns, UNKNOWN, np.int64))
         found = _output_values(model, node, values) if len(values) == columns else None
         if found is not None and (found != UNKNOWN).any():
-            known[node.outputs[0]] = found
+            known[node.outputs[0]] = _written(model, node.outputs[0], found)
     return known
