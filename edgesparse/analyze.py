@@ -61,8 +61,8 @@ def analyze(
     """The model's layers and totals as a document for JSON.
 
     Shapes are in elements, NHWC; bytes of weights are dense (one a weight) and as encoded.
-    Predicted costs are in the unit of "goal", activation thresholds in codes of the outputs.  `measured` is the document of a run, whose counts
-    then stand beside.
+    Predicted costs are in the unit of "goal", activation thresholds in codes of the outputs.
+    `measured` is the document of a run, whose counts then stand beside.
     """
     nodes = {node.layer: node for node in encoded.nodes}
     counts = _measured(image, measured)

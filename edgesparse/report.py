@@ -138,9 +138,10 @@ class Summary:
         """Return the document, for JSON.
 
         Counts, macs_done, activation_zeros and thresholded are means a run; thresholded are the
-        zeros that an activation threshold (in codes of the output) made.  `accuracy` is the share of runs
-        whose output 0 has its first maximum at the label; `mismatches` the number of rows with an
-        output that differs from the expected one.  Both are null where there is nothing to compare.
+        zeros that an activation threshold (in codes of the output) made.  `accuracy` is the share
+        of runs whose output 0 has its first maximum at the label; `mismatches` the number of rows
+        with an output that differs from the expected one.  Both are null where there is nothing to
+        compare.
         `modelled_cycles` are an estimate for the part in `cycles_part`; without a model these keys
         are absent.
         """

@@ -2,9 +2,9 @@
 
 A threshold is given as a fraction of the greatest magnitude that a tensor can hold, scale ·
 max(127 - zero point, zero point + 128): 0.05 sets to zero what is at most 5 % of it.  The device
-knows it as a number of int8 codes, rounded down: where |code - zero point| is at most that, the code
-becomes the zero point.  Behind a ReLU this is the forced activation threshold (FATReLU) of M. Kurtz
-et al., "Inducing and Exploiting Activation Sparsity for Fast Neural Network Inference", 2020.
+knows it as a number of int8 codes, rounded down: where |code - zero point| is at most that, the
+code becomes the zero point.  Behind a ReLU this is the forced activation threshold (FATReLU) of
+M. Kurtz et al., "Inducing and Exploiting Activation Sparsity for Fast Neural Network Inference", 2020.
 
 Thresholds belong to the tensors that operators compute.  A RESHAPE, a PAD, a CONCATENATION and the
 like only hand values on, zeros as zeros; variables keep what they are given; model inputs come as
@@ -29,7 +29,7 @@ from edgesparse.sparsify.policy import ActivationRule, matches, no_match
 __all__ = ["MAX_FRACTION", "apply_threshold", "check_fraction", "codes_of", "with_thresholds"]
 
 MAX_FRACTION = 0.5
-"""Beyond it a tensor with zero point -128 would need more than 127 codes, which images do not hold."""
+"""Beyond it a tensor with zero point -128 would need more codes than the 127 of an image."""
 
 _MOVES = frozenset(
     (

@@ -69,11 +69,19 @@ ES_INLINE uint32_t es_ctz(uint32_t x) { return (uint32_t)__builtin_ctz(x); }
  *   es_count_word(word, key, sum)     sum plus 1 in each byte that word and key have in common
  *   es_count_words(&p, key, sum)      the same for 16 words from p on, a multiple of 4, which moves on behind
  *                                     them
- *   es_usub8(a, b)                    the difference of each byte, modulo 256
- *   es_choose_word(a, b, x, y, &sum)  in each byte x where a >= b, both unsigned, else y; sum plus 1 in each byte that is x
+ *   es_near_to_zero(word, &near)      word with near->zero in each byte that lies near it; counts, see es_near_t
  */
 
 ES_INLINE int32_t es_lower24(int64_t acc) { return (int32_t)((uint32_t)(uint64_t)acc << 8) >> 8; }
+
+/* What es_near_to_zero compares bytes with and becomes, four alike in a word each, and what it has counted. */
+typedef struct {
+    uint32_t zero;
+    uint32_t low;    /* the least code that lies near it */
+    uint32_t span;   /* from there to the greatest */
+    uint32_t equal;  /* bytes that were `zero` */
+    uint32_t within; /* bytes that are now */
+} es_near_t;
 
 #if defined(__thumb2__)
 
@@ -198,16 +206,14 @@ ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t su
     return sum;
 }
 
-ES_BINARY(usub8, uint32_t, uint32_t, uint32_t, "usub8 %0, %1, %2")
-
-ES_INLINE uint32_t es_choose_word(uint32_t a, uint32_t b, uint32_t x, uint32_t y, uint32_t *sum) {
-    uint32_t result, ones;
-    __asm__("usub8 %1, %2, %3\n\tsel %0, %4, %5\n\tsel %1, %6, %7"
-            : "=&r"(result), "=&r"(ones)
-            : "r"(a), "r"(b), "r"(x), "r"(y), "r"(0x01010101U), "r"(0)
+ES_INLINE uint32_t es_near_to_zero(uint32_t word, es_near_t *near) {
+    uint32_t other;
+    __asm__("eor %1, %0, %4\n\tuqsub8 %1, %7, %1\n\tusada8 %2, %1, %8, %2\n\t"
+            "usub8 %1, %0, %5\n\tusub8 %1, %6, %1\n\tsel %1, %7, %8\n\tsel %0, %4, %0\n\tusada8 %3, %1, %8, %3"
+            : "+r"(word), "=&r"(other), "+r"(near->equal), "+r"(near->within)
+            : "r"(near->zero), "r"(near->low), "r"(near->span), "r"(0x01010101U), "r"(0)
             : "cc");
-    *sum += ones;
-    return result;
+    return word;
 }
 
 /* Keeps the compiler from seeing where a value comes from, so that it stays in a register of its own. */
@@ -317,19 +323,15 @@ ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t su
     return sum;
 }
 
-/* No borrow leaves a byte whose upper bit is set; the upper bits of the difference are put right behind it. */
-ES_INLINE uint32_t es_usub8(uint32_t a, uint32_t b) {
+/* Bytes are compared, and subtracted, with their upper bits apart, which a borrow would have to pass. */
+ES_INLINE uint32_t es_near_to_zero(uint32_t word, es_near_t *near) {
     const uint32_t upper = 0x80808080U;
-    return ((a | upper) - (b & ~upper)) ^ (~(a ^ b) & upper);
-}
-
-/* Upper bits decide where they differ, else the difference of the lower ones. */
-ES_INLINE uint32_t es_choose_word(uint32_t a, uint32_t b, uint32_t x, uint32_t y, uint32_t *sum) {
-    const uint32_t upper = 0x80808080U;
-    const uint32_t lower = (a | upper) - (b & ~upper);
-    const uint32_t ones = (((a & ~b) | (~(a ^ b) & lower)) & upper) >> 7;
-    *sum += ones;
-    return y ^ ((x ^ y) & ((ones << 8) - ones));
+    const uint32_t above = ((word | upper) - (near->low & ~upper)) ^ (~(word ^ near->low) & upper);
+    const uint32_t below = (near->span | upper) - (above & ~upper);
+    const uint32_t ones = (((near->span & ~above) | (~(near->span ^ above) & below)) & upper) >> 7;
+    near->equal += (es_count_word(word, near->zero, 0) * 0x01010101U) >> 24;
+    near->within += (ones * 0x01010101U) >> 24;
+    return word ^ ((word ^ near->zero) & ((ones << 8) - ones));
 }
 
 #define es_load_step(pointer, step_bytes, value)                                             \
