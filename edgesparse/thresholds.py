@@ -4,7 +4,8 @@ A threshold is given as a fraction of the greatest magnitude that a tensor can h
 max(127 - zero point, zero point + 128): 0.05 sets to zero what is at most 5 % of it.  The device
 knows it as a number of int8 codes, rounded down: where |code - zero point| is at most that, the
 code becomes the zero point.  Behind a ReLU this is the forced activation threshold (FATReLU) of
-M. Kurtz et al., "Inducing and Exploiting Activation Sparsity for Fast Neural Network Inference", 2020.
+M. Kurtz et al., "Inducing and Exploiting Activation Sparsity for Fast Neural Network Inference",
+2020.
 
 Thresholds belong to the tensors that operators compute.  A RESHAPE, a PAD, a CONCATENATION and the
 like only hand values on, zeros as zeros; variables keep what they are given; model inputs come as
