@@ -113,7 +113,10 @@ class BlockMeta(_Frozen):
 
 
 class SparsifyMeta(_Frozen):
-    """How the weights were thinned; under method "policy" each layer has its own."""
+    """How the weights were thinned; under method "policy" each layer has its own.
+
+    on_device: METHOD=VALUE that the device is to do it by; empty: it is not.
+    """
 
     method: str
     sparsity: float
@@ -121,6 +124,7 @@ class SparsifyMeta(_Frozen):
     layers: tuple[LayerSparsityMeta, ...]
     value: tuple[float, ...] = ()
     granularity: str = "element"
+    on_device: str = ""
     blocks: tuple[BlockMeta, ...] = ()
 
 

@@ -53,7 +53,8 @@ class Recipe:
     encoding, keep_dead: see encode.  optimize, cpu, max_ram, max_flash: see encode.Goal; cpu None:
     that of the destination.  skip_activations: AUTO or OFF.  profile: an .npz or the folder of a
     run, to take the zeros of activations from; profile_rows: the first row of the .npz and the one
-    behind the last.  activation_threshold: see thresholds.with_thresholds.
+    behind the last.  activation_threshold: see thresholds.with_thresholds.  on_device: the rule
+    that the device is going to thin the weights by, which then are in encoding bitmap.
     """
 
     method: str = "none"
@@ -72,6 +73,7 @@ class Recipe:
     profile: Path | None = None
     profile_rows: tuple[int, int] | None = None
     activation_threshold: float = 0.0
+    on_device: Rule | None = None
 
     def __post_init__(self) -> None:
         if self.skip_activations not in (AUTO, OFF):
@@ -82,6 +84,13 @@ class Recipe:
             if limit is not None and limit < 1:
                 raise UsageError(f"{option} is a number of bytes, 1 or more")
         check_fraction(self.activation_threshold)
+        if self.on_device is not None and (
+            self.rules() != Rule() or self.depthwise or self.encoding is not None
+        ):
+            raise UsageError(
+                "--sparsify-on-device stands in the place of --method, --policy, --depthwise and"
+                " --encoding"
+            )
         self.goal(Destination())
 
     def goal(self, destination: Destination) -> Goal:
@@ -170,8 +179,13 @@ def _sparsify_meta(model: Model, recipe: Recipe, layers: tuple[LayerSparsity, ..
         layers=rows,
         value=recipe.value,
         granularity=recipe.granularity,
+        on_device="" if recipe.on_device is None else _rule_text(recipe.on_device),
         blocks=() if recipe.policy is None else policy_blocks(model, recipe.policy),
     )
+
+
+def _rule_text(rule: Rule) -> str:
+    return f"{rule.method}={','.join(f'{each:g}' for each in rule.value)}"
 
 
 def parse_rows(text: str) -> tuple[int, int]:
@@ -216,13 +230,16 @@ def make_image(model: Model, recipe: Recipe, destination: Destination = ANYWHERE
     def attempt(goal: Goal, weights_limit_bytes: int | None = None) -> Converted:
         encoded = encode(
             thinned,
-            encoding=recipe.encoding,
-            keep_dead=recipe.keep_dead,
+            encoding=recipe.encoding if recipe.on_device is None else "bitmap",
+            keep_dead=recipe.keep_dead or recipe.on_device is not None,
             goal=goal,
             zeros=profile.zeros,
             weights_limit_bytes=weights_limit_bytes,
         )
-        image = build_image(encoded, sparsify=meta, profile=profile.meta())
+        changeable = recipe.on_device is not None
+        image = build_image(
+            encoded, sparsify=meta, profile=profile.meta(), changeable=changeable
+        )
         return Converted(image, thinned, encoded)
 
     made = attempt(goal)

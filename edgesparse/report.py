@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,7 +23,7 @@ from edgesparse.meta import LayerMeta, Meta
 from edgesparse.names import short_name
 from edgesparse.outputs import finish_outputs, first_maximum, same_values
 from edgesparse.telemetry.cycles import CycleLog, RunCycles, check_cycles
-from edgesparse.telemetry.record import Hello, LayerRecord
+from edgesparse.telemetry.record import Hello, LayerRecord, Sparsified
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunResult
 from edgesparse.telemetry.setup import Setup
 
@@ -77,6 +77,7 @@ class Summary:
         self._cycles_by_run: dict[int, RunCycles] = {}
         self._cycles = 0
         self._cycle_runs = 0
+        self._sparsified: dict[int, Sparsified] = {}
 
     @property
     def runs(self) -> int:
@@ -88,6 +89,11 @@ class Summary:
         if self._hello is None and hello.nonce == self._setup.nonce:
             self._hello = hello
             self._unit = hello.unit
+
+    def sparsified(self, done: Sparsified) -> None:
+        """Take which weights the device has set to zero itself."""
+        if done.node in self._by_node:
+            self._sparsified[done.node] = done
 
     def model_cycles(self, cycles: CycleLog) -> None:
         """Take the part whose cycles are modelled, and the cycles known so far."""
@@ -142,7 +148,8 @@ class Summary:
         of runs whose output 0 has its first maximum at the label; `mismatches` the number of rows
         with an output that differs from the expected one.  Both are null where there is nothing to
         compare.
-        `modelled_cycles` are an estimate for the part in `cycles_part`; without a model these keys
+        `sparsify_on_device`, only where the device set weights to zero, has a row a
+        node and what that took.  `modelled_cycles` are an estimate for the part in `cycles_part`; without a model these keys
         are absent.
         """
         setup, meta = self._setup, self._setup.meta
@@ -180,6 +187,8 @@ class Summary:
         }
         if meta.sparsify is not None and meta.sparsify.blocks:
             document["blocks"] = block_rows(meta.sparsify.blocks, document["layers"])
+        if self._sparsified:
+            document["sparsify_on_device"] = [asdict(done) for done in self._sparsified.values()]
         if self._has_cycles():
             document["cycles_part"] = self._part
             document["totals"]["modelled_cycles"] = self._mean(self._cycles)
@@ -206,7 +215,7 @@ class Summary:
             "macs": layer.macs,
             "macs_done": self._mean(sums.macs_done),
             "weights": layer.weights,
-            "weight_zeros": layer.weight_zeros,
+            "weight_zeros": self._weight_zeros(layer),
             "activations": layer.activations,
             "activation_zeros": self._mean(self._zeros(layer)),
             "activation_threshold": layer.activation_threshold,
@@ -231,6 +240,10 @@ class Summary:
         known = measured is not None and layer.predicted_cost > 0 and self._runs > 0
         ratio = measured / layer.predicted_cost if known and measured is not None else None
         return {"predicted": layer.predicted_cost, "measured_by_predicted": ratio}
+
+    def _weight_zeros(self, layer: LayerMeta) -> int:
+        done = None if layer.node is None else self._sparsified.get(layer.node)
+        return layer.weight_zeros if done is None else done.zeros
 
     def _zeros(self, layer: LayerMeta) -> int:
         """Zeros among a layer's outputs; a free layer's are those of the values that it renames."""
@@ -447,6 +460,11 @@ class _RunTable:
         if macs and runs:
             text = f"{done:,.0f} of {macs:,} done, {100 * (macs - done) / macs:.1f} % skipped"
             yield "MACs", Text(text)
+        done = document.get("sparsify_on_device")
+        if done:
+            zeros, weights, count = (sum(r[k] for r in done) for k in ("zeros", "weights", "count"))
+            took = "" if done[0]["unit"] == "none" else f", in {count:,} {done[0]['unit']}"
+            yield "set to zero on device", Text(f"{zeros:,} of {weights:,} weights{took}")
         if _has_thresholds(document):
             number = sum(layer["thresholded"] for layer in document["layers"])
             yield "thresholds", Text(f"{number:,.0f} activations set to zero")

@@ -16,6 +16,7 @@ from edgesparse.cycles import Part, find_part
 from edgesparse.deploy.boards import Board, find_board
 from edgesparse.deploy.export import given_firmware
 from edgesparse.deploy.firmware import Firmware
+from edgesparse.deploy.on_device import Order, check_room, orders
 from edgesparse.deploy.open import (
     Capacity,
     batch_rows,
@@ -31,7 +32,7 @@ from edgesparse.encode.cost import CPUS, DEFAULT_CPU
 from edgesparse.errors import DoesNotFitError, StoppedError, TargetError
 from edgesparse.image import Image
 from edgesparse.inputs import Inputs, batch_bytes, check_golden, load_inputs, row_bytes, rows_for
-from edgesparse.pipeline import Destination, Recipe, prepare_image
+from edgesparse.pipeline import Destination, Recipe, prepare_image, read_model
 from edgesparse.report import LiveTable, Summary
 from edgesparse.telemetry.cycles import CycleLog, read_run_cycles
 from edgesparse.telemetry.log import RunLog
@@ -185,11 +186,16 @@ def deploy_model(
     capacity = capacity_of(board, firmware=options.firmware, progress=notes.print)
     check_fit(image, board, capacity)
     _check_batch(image, board, capacity, count)
+    todo: list[Order] = []
+    ram_bytes = image.arena_bytes
+    if recipe.on_device is not None:
+        ram_bytes = check_room(image, board, capacity)
+        todo = list(orders(read_model(path), image, recipe.on_device))
     setup = Setup.prepare(
         board=board.name,
         meta=image.meta,
         image=image.device_bytes(),
-        arena_bytes=image.arena_bytes,
+        arena_bytes=ram_bytes,
         inputs=inputs,
         rows=rows,
         runs=runs,
@@ -201,12 +207,16 @@ def deploy_model(
     plan = _Plan(runs, count, has_batch, reset)
     summary = Summary(setup)
     with (
-        open_target(board, image, batch, capacity, part=part) as target,
+        open_target(board, image, batch, capacity, part=part, ram_bytes=ram_bytes) as target,
         RunLog.create(options.log, setup) as log,
         LiveTable(Console(quiet=quiet), summary, log=log.folder) as table,
     ):
         session = Session(target, timeout_s=options.timeout_s, log=log)
         summary.greet(session.hello())
+        for order in todo:
+            summary.sparsified(
+                session.sparsify(order.node, smallest=order.smallest, limit=order.limit_bits)
+            )
         cycles = _Cycles(target, part, summary, log)
         try:
             for result in _results(session, rows, plan):

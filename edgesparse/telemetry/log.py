@@ -26,7 +26,7 @@ from edgesparse.errors import EdgesparseError, UsageError
 from edgesparse.files import read_file, write_file
 from edgesparse.report import Summary
 from edgesparse.telemetry.cycles import CycleLog
-from edgesparse.telemetry.record import Event, Hello, Receiver, Record, event_line, fields_of
+from edgesparse.telemetry.record import Event, Hello, Receiver, Record, Sparsified, event_line, fields_of
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult
 from edgesparse.telemetry.setup import Setup
 
@@ -56,6 +56,8 @@ def rebuild(
         lines.append(event_line(event))
         if isinstance(event, Record) and event.type == "hello":
             summary.greet(fields_of(event, Hello))
+        if isinstance(event, Record) and event.type == "sparsified":
+            summary.sparsified(fields_of(event, Sparsified))
         ended = runs.push(event)
         if isinstance(ended, RunResult):
             summary.add(ended)

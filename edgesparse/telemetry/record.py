@@ -162,6 +162,18 @@ class Fault:
     lr: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sparsified:
+    """The smallest weights of a node are zero now."""
+
+    node: int
+    layer: int
+    weights: int
+    zeros: int
+    unit: str
+    count: int
+
+
 RECORD_CLASSES: Mapping[str, type[Any]] = {
     "hello": Hello,
     "run_start": RunStart,
@@ -171,6 +183,7 @@ RECORD_CLASSES: Mapping[str, type[Any]] = {
     "run_end": RunEnd,
     "log": Log,
     "fault": Fault,
+    "sparsified": Sparsified,
 }
 """The class of each record that a device sends, by the record's name."""
 

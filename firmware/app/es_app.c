@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "es_build_id.h"
+#include "es_sparsify.h"
 #include "es_telemetry.h"
 
 #define MAX_INPUTS 8u
@@ -54,10 +55,12 @@ static void send_hello(void) {
     es_send(&app.link, ES_RECORD_hello, &hello, sizeof(hello), NULL, 0);
 }
 
+static es_limits_t limits(void) { return (es_limits_t){.arena_bytes = app.port->arena.bytes, .isa = app.port->isa}; }
+
 /* A partition without the magic number is empty, not broken: HELLO then says no_model. */
 static void load_model(void) {
-    const es_limits_t limits = {.arena_bytes = app.port->arena.bytes, .isa = app.port->isa};
-    app.model_status = es_model_load(&app.model, app.port->model, app.port->model_bytes, &limits, &app.where);
+    const es_limits_t offer = limits();
+    app.model_status = es_model_load(&app.model, app.port->model, app.port->model_bytes, &offer, &app.where);
     if (app.model_status == ES_STATUS_ok && app.model.input_count > MAX_INPUTS) {
         app.model_status = ES_STATUS_too_many;
     }
@@ -127,6 +130,44 @@ static es_status_t on_abort(const es_frame_t *frame) {
 static es_status_t on_reset(const es_frame_t *frame) {
     (void)frame;
     es_port_reset();
+    return ES_STATUS_ok;
+}
+
+/* Copies the model behind its arena, where it can be changed, and runs it from there until the next start. */
+static es_status_t move_to_ram(uint8_t **image) {
+    const es_image_header_t *h = app.model.header;
+    const es_limits_t offer = limits();
+    *image = app.port->arena.base + h->arena_bytes;
+    if (app.model.image == *image) {
+        return ES_STATUS_ok;
+    }
+    if (h->total_bytes > app.port->arena.bytes - h->arena_bytes) {
+        return ES_STATUS_no_memory;
+    }
+    memcpy(*image, app.model.image, h->total_bytes);
+    return es_model_load(&app.model, *image, h->total_bytes, &offer, &app.where);
+}
+
+static es_status_t on_sparsify(const es_frame_t *frame) {
+    es_sparsify_t how;
+    es_sparsified_t done = {.unit = app.port->unit};
+    uint8_t *image;
+    memcpy(&how, frame->payload, sizeof(how));
+    if (app.model_status != ES_STATUS_ok) {
+        return app.model_status;
+    }
+    if (app.job.count > 0) {
+        return ES_STATUS_bad_record;
+    }
+    ES_TRY(move_to_ram(&image));
+    es_port_ticks_start();
+    const es_status_t status = es_sparsify(&app.model, image, &how, &done);
+    done.count = es_port_ticks();
+    const es_limits_t offer = limits();
+    app.model_status = es_model_check(&app.model, &offer, &app.where);
+    ES_TRY(status);
+    ES_TRY(app.model_status);
+    es_send(&app.link, ES_RECORD_sparsified, &done, sizeof(done), NULL, 0);
     return ES_STATUS_ok;
 }
 

@@ -85,6 +85,7 @@ typedef struct {
     const uint16_t *edges;
     const uint8_t *params;
     const uint8_t *data;
+    const uint32_t *scales; /* bits of f32; NULL without the section */
     uint32_t input_count;
     uint32_t output_count;
     uint32_t tensor_count;
@@ -92,6 +93,7 @@ typedef struct {
     uint32_t edge_count;
     uint32_t params_bytes;
     uint32_t data_bytes;
+    uint32_t scale_count;
     /* Per node, products of a real weight and a real activation: of any run, or of the last one where they depend on it. */
     uint64_t macs_done[ES_MAX_NODES];
 } es_model_t;
@@ -114,6 +116,9 @@ typedef void es_exec_hook_t(void *context, uint32_t node);
  */
 es_status_t es_model_load(es_model_t *model, const uint8_t *image, uint32_t capacity_bytes, const es_limits_t *limits,
                           es_where_t *where);
+
+/* Checks the tensors and nodes of a loaded image again, after its weights have changed. As es_model_load. */
+es_status_t es_model_check(es_model_t *model, const es_limits_t *limits, es_where_t *where);
 
 /* Elements of a tensor, and bytes of one element of its type. */
 uint32_t es_tensor_elements(const es_tensor_t *tensor);
