@@ -17,6 +17,7 @@ from edgesparse import __version__
 from edgesparse.cli.analyze import analyze
 from edgesparse.cli.bench import bench
 from edgesparse.cli.boards import boards
+from edgesparse.cli.compare import compare
 from edgesparse.cli.compensate import compensate
 from edgesparse.cli.convert import convert
 from edgesparse.cli.deploy import deploy
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "analyze": analyze,
     "validate": validate,
     "replay": replay,
+    "compare": compare,
     "firmware": firmware,
     "bench": bench,
     "sweep": sweep,
