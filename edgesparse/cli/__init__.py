@@ -24,6 +24,7 @@ from edgesparse.cli.deploy import deploy
 from edgesparse.cli.doctor import doctor
 from edgesparse.cli.firmware import firmware
 from edgesparse.cli.replay import replay
+from edgesparse.cli.report import report
 from edgesparse.cli.sparsify import sparsify
 from edgesparse.cli.sweep import sweep
 from edgesparse.cli.validate import validate
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "analyze": analyze,
     "validate": validate,
     "replay": replay,
+    "report": report,
     "compare": compare,
     "firmware": firmware,
     "bench": bench,
