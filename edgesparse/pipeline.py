@@ -237,9 +237,7 @@ def make_image(model: Model, recipe: Recipe, destination: Destination = ANYWHERE
             weights_limit_bytes=weights_limit_bytes,
         )
         changeable = recipe.on_device is not None
-        image = build_image(
-            encoded, sparsify=meta, profile=profile.meta(), changeable=changeable
-        )
+        image = build_image(encoded, sparsify=meta, profile=profile.meta(), changeable=changeable)
         return Converted(image, thinned, encoded)
 
     made = attempt(goal)

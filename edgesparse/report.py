@@ -147,10 +147,9 @@ class Summary:
         zeros that an activation threshold (in codes of the output) made.  `accuracy` is the share
         of runs whose output 0 has its first maximum at the label; `mismatches` the number of rows
         with an output that differs from the expected one.  Both are null where there is nothing to
-        compare.
-        `sparsify_on_device`, only where the device set weights to zero, has a row a
-        node and what that took.  `modelled_cycles` are an estimate for the part in `cycles_part`; without a model these keys
-        are absent.
+        compare.  `sparsify_on_device`, only where the device set weights to zero itself, has a row
+        a node with what that took.  `modelled_cycles` are an estimate for the part in
+        `cycles_part`; without a model these keys are absent.
         """
         setup, meta = self._setup, self._setup.meta
         sums = self._by_node.values()

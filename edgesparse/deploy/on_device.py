@@ -72,7 +72,9 @@ def orders(model: Model, image: Image, rule: Rule) -> Iterator[Order]:
         if row is None:
             continue
         if kernels[native.name_of("kernel", node["kernel"])].columns[1] != _ENCODING:
-            raise UsageError(f"layer {layer.index} '{row.name}' has no kernel of {_ENCODING} weights")
+            raise UsageError(
+                f"layer {layer.index} '{row.name}' has no kernel of {_ENCODING} weights"
+            )
         smallest = round(rule.value[0] * row.weights) if rule.method == "relative" else 0
         yield Order(index, smallest, 0.0 if rule.method == "relative" else row.threshold)
 

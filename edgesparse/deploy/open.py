@@ -120,8 +120,9 @@ def open_target(
 ) -> Target:
     """Power on a board with an image that fits and input rows that fit.
 
-    `ram_bytes` is what board native gets as RAM; None: what the image needs.  `part` is the processor whose cycles are modelled, on a board in QEMU; `function_starts` are
-    those of cycles.CycleRequest.
+    `part` is the processor whose cycles are modelled, on a board in QEMU; `function_starts` are
+    those of cycles.CycleRequest.  `ram_bytes` is what board native gets as RAM; None: what the
+    image needs.
     """
     data = image.device_bytes()
     firmware = capacity.firmware

@@ -26,7 +26,15 @@ from edgesparse.errors import EdgesparseError, UsageError
 from edgesparse.files import read_file, write_file
 from edgesparse.report import Summary
 from edgesparse.telemetry.cycles import CycleLog
-from edgesparse.telemetry.record import Event, Hello, Receiver, Record, Sparsified, event_line, fields_of
+from edgesparse.telemetry.record import (
+    Event,
+    Hello,
+    Receiver,
+    Record,
+    Sparsified,
+    event_line,
+    fields_of,
+)
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult
 from edgesparse.telemetry.setup import Setup
 

@@ -36,6 +36,8 @@ def link_seeds() -> list[bytes]:
         b"\1" + sent("run", run=0, count=1, first_row=3, flags=3) + sent("abort"),
         b"\0" + row + from_link + sent("reset"),
         b"\1\xff\0" + bytes(range(256)),
+        b"\1" + sent("sparsify", node=0, smallest=40) + row + from_link,
+        b"\1" + sent("sparsify", node=2, limit=0x3FB0_0000_0000_0000) + row + from_link,
     ]
 
 
@@ -67,7 +69,10 @@ def main() -> None:
         (out / "image" / f"operator-{i}").write_bytes(image)
     for i, seed in enumerate(link_seeds()):
         (out / "link" / f"seed-{i}").write_bytes(seed)
-    (out / "small.esm").write_bytes(small_image("delta8"))
+    (out / "small.esm").write_bytes(small_image("bitmap", changeable=True))
+    hashed = bytearray(small_image("bitmap", changeable=True))
+    hashed[32:48] = native.layout("sparsify").pack(node=0, smallest=40)  # see fuzz_image.c
+    (out / "image" / "changeable").write_bytes(hashed)
     for encoding in ("columns", "dense_sums", "pairs"):
         (out / f"{encoding}.esm").write_bytes(small_image(encoding))
 
