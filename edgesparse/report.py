@@ -336,6 +336,14 @@ _COLUMNS = (
 _THRESHOLDED = _Column("set to\nzero %", _percent("thresholded", "activations"), drop=9)
 
 
+def _thinned(rows: Sequence[_Row]) -> str:
+    """What the device did to the weights of all layers, and what that took."""
+    zeros, weights, count = (sum(r[key] for r in rows) for key in ("zeros", "weights", "count"))
+    unit = rows[0]["unit"]
+    took = "" if unit == "none" else f", in {count:,} {unit}"
+    return f"{zeros:,} of {weights:,} weights{took}"
+
+
 def _has_thresholds(document: _Row) -> bool:
     return any(layer["activation_threshold"] for layer in document["layers"])
 
@@ -460,11 +468,8 @@ class _RunTable:
         if macs and runs:
             text = f"{done:,.0f} of {macs:,} done, {100 * (macs - done) / macs:.1f} % skipped"
             yield "MACs", Text(text)
-        done = document.get("sparsify_on_device")
-        if done:
-            zeros, weights, count = (sum(r[k] for r in done) for k in ("zeros", "weights", "count"))
-            took = "" if done[0]["unit"] == "none" else f", in {count:,} {done[0]['unit']}"
-            yield "set to zero on device", Text(f"{zeros:,} of {weights:,} weights{took}")
+        if "sparsify_on_device" in document:
+            yield "set to zero on device", Text(_thinned(document["sparsify_on_device"]))
         if _has_thresholds(document):
             number = sum(layer["thresholded"] for layer in document["layers"])
             yield "thresholds", Text(f"{number:,.0f} activations set to zero")
