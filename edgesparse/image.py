@@ -163,10 +163,10 @@ def _tensor_rows(encoded: Encoded, memory: MemoryPlan, data: _DataSection) -> by
 
 
 def _scales(encoded: Encoded) -> bytes:
-    """The f32 scale of each row of weights, of all nodes of encoding bitmap."""
+    """The f32 scale of each row of weights, of all nodes conv_2d and fully_connected."""
     scales: list[float] = []
     for node in encoded.nodes:
-        if node.encoding == "bitmap":
+        if node.op in ("conv_2d", "fully_connected"):
             weights = encoded.model.tensors[encoded.model.nodes[node.layer].inputs[1]]
             assert weights.quantization is not None  # check_supported has seen to it
             own = weights.quantization.scales
@@ -184,7 +184,7 @@ def build_image(
 ) -> Image:
     """Plan the memory, lay out all sections and have the loader check the result.
 
-    changeable: the device may set weights to zero that are in encoding bitmap.
+    changeable: the device may set weights to zero that are in encoding dense or bitmap.
     """
     data = _DataSection()
     kernels = [native.number("kernel", node.choice.kernel) for node in encoded.nodes]

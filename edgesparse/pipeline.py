@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgesparse import demo
+from edgesparse import demo, native
 from edgesparse.activations import Profile, assumed, profile_rows, profile_run
 from edgesparse.analyze import analyze
 from edgesparse.blocks import policy_blocks
-from edgesparse.encode import Encoded, Goal, encode
+from edgesparse.encode import Encoded, Goal, Zeros, encode
 from edgesparse.encode.cost import DEFAULT_CPU
 from edgesparse.errors import DoesNotFitError, UsageError
 from edgesparse.files import read_file, write_file
@@ -44,6 +44,9 @@ AUTO, OFF = "auto", "off"
 PROFILE_ROWS = 20
 """Rows that a profile takes at most, unless it is said which."""
 
+CHANGEABLE_ENCODINGS = ("dense", "bitmap")
+"""Encodings of weights that a device can set to zero itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -54,7 +57,7 @@ class Recipe:
     that of the destination.  skip_activations: AUTO or OFF.  profile: an .npz or the folder of a
     run, to take the zeros of activations from; profile_rows: the first row of the .npz and the one
     behind the last.  activation_threshold: see thresholds.with_thresholds.  on_device: the rule
-    that the device is going to thin the weights by, which then are in encoding bitmap.
+    that the device is going to thin the weights by.
     """
 
     method: str = "none"
@@ -224,19 +227,22 @@ def make_image(model: Model, recipe: Recipe, destination: Destination = ANYWHERE
     thinned, meta = thin(model, recipe)
     goal = recipe.goal(destination)
     profile = assumed(thinned)
+    running = thinned if recipe.on_device is None else _thinned_there(thinned, recipe.on_device)
     if goal.skip_activations:
-        profile = _profile_of(thinned, recipe, destination)
+        profile = _profile_of(running, recipe, destination)
 
     def attempt(goal: Goal, weights_limit_bytes: int | None = None) -> Converted:
         encoded = encode(
-            thinned,
-            encoding=recipe.encoding if recipe.on_device is None else "bitmap",
+            running,
+            encoding=recipe.encoding,
             keep_dead=recipe.keep_dead or recipe.on_device is not None,
-            goal=goal,
+            goal=goal if recipe.on_device is None else _changeable(goal),
             zeros=profile.zeros,
             weights_limit_bytes=weights_limit_bytes,
         )
         changeable = recipe.on_device is not None
+        if changeable:
+            encoded = _with_all_weights(encoded, thinned, profile.zeros)
         image = build_image(encoded, sparsify=meta, profile=profile.meta(), changeable=changeable)
         return Converted(image, thinned, encoded)
 
@@ -245,6 +251,34 @@ def make_image(model: Model, recipe: Recipe, destination: Destination = ANYWHERE
         if limit is not None and _flash_bytes(made) > limit:
             made = _smaller(attempt, made, goal, limit, must=limit == recipe.max_flash)
     return made
+
+
+def _thinned_there(model: Model, rule: Rule) -> Model:
+    """The model as it will be when the device has thinned it."""
+    thinned, _ = sparsify(model, rule)
+    return replace(thinned, thresholds=model.thresholds)
+
+
+def _changeable(goal: Goal) -> Goal:
+    """The goal, with only those kernels whose weights the device can thin."""
+    kernels = frozenset(
+        name
+        for name, row in native.table("kernel").items()
+        if row.columns[0] not in ("conv_2d", "fully_connected")
+        or row.columns[1] in CHANGEABLE_ENCODINGS
+    )
+    return replace(goal, kernels=kernels if goal.kernels is None else kernels & goal.kernels)
+
+
+def _with_all_weights(chosen: Encoded, model: Model, zeros: Mapping[int, Zeros]) -> Encoded:
+    """The same kernels, and their predicted costs, for the model before the device thins it."""
+    encodings = {node.layer: node.encoding for node in chosen.nodes}
+    whole = encode(model, encoding=encodings, keep_dead=True, goal=chosen.goal, zeros=zeros)
+    nodes = tuple(
+        replace(node, chosen=replace(node.chosen, cost=like.chosen.cost))
+        for node, like in zip(whole.nodes, chosen.nodes, strict=True)
+    )
+    return replace(whole, nodes=nodes)
 
 
 def _flash_bytes(made: Converted) -> int:

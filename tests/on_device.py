@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from edgesparse.deploy.boards import Board
 from edgesparse.deploy.on_device import orders
 from edgesparse.deploy.session import Session
+from edgesparse.encode import encode
+from edgesparse.image import build_image
 from edgesparse.model import Model
 from edgesparse.pipeline import Recipe, convert_model
-from edgesparse.sparsify import Rule
+from edgesparse.sparsify import Rule, sparsify
 from edgesparse.telemetry.record import Sparsified
 from edgesparse.telemetry.runs import RunResult
 from tests.devices import power_on, run_rows
@@ -29,9 +31,21 @@ class Both:
     model: Model
 
 
-def run_both(model: Model, rule: Rule, rows: Sequence[NDArray[np.int8]], board: Board) -> Both:
-    """Run rows on a device that is told `rule`, and the model that the host has thinned by it."""
+def run_both(
+    model: Model,
+    rule: Rule,
+    rows: Sequence[NDArray[np.int8]],
+    board: Board,
+    *,
+    encoding: str | None = None,
+) -> Both:
+    """Run rows on a device that is told `rule`, and the model that the host has thinned by it.
+
+    encoding: of all weights; None: by predicted cost.
+    """
     image, _ = convert_model(model, Recipe(on_device=rule))
+    if encoding is not None:
+        image = build_image(encode(model, encoding=encoding, keep_dead=True), changeable=True)
     room = image.arena_bytes + len(image.device_bytes())
     with power_on(board, image.device_bytes(), arena_bytes=room) as target:
         session = Session(target)
@@ -44,10 +58,9 @@ def run_both(model: Model, rule: Rule, rows: Sequence[NDArray[np.int8]], board: 
             session.run_from_link([values[i].tobytes() for values in rows])
             for i in range(len(rows[0]))
         ]
-    share = rule.value[0] if rule.method == "relative" else 0.0
-    value = () if rule.method == "relative" else rule.value
-    recipe = Recipe(rule.method, share, value=value, encoding="bitmap", keep_dead=True)
-    given, thinned = convert_model(model, recipe)
+    thinned, _ = sparsify(model, rule)
+    encodings = {node["layer"]: image.meta.layers[node["layer"]].encoding for node in image.nodes}
+    given = build_image(encode(thinned, encoding=encodings, keep_dead=True))
     return Both(there, run_rows(board, given, rows), done, thinned)
 
 

@@ -1,9 +1,11 @@
 """Weights that the device itself sets to zero, of a model that it was given as it is.
 
-The image holds the weights in encoding bitmap and their scales; SPARSIFY records say, node by node,
-how many magnitudes go, or up to which.  The device compares magnitudes exactly, so that the same
-weights go as with the host's methods.  Source: A. Ashouri, T. Abdelrahman, A. Dos Remedios, "Fast
-On-the-fly Retraining-free Sparsification of Convolutional Neural Networks", 2018.
+The image holds the weights in encoding dense or bitmap, and their scales; SPARSIFY records say, node
+by node, how many magnitudes go, or up to which.  The device compares magnitudes exactly, so that
+the same weights go as with the host's methods.
+
+Source: A. Ashouri, T. Abdelrahman, A. Dos Remedios, "Fast On-the-fly Retraining-free Sparsification
+of Convolutional Neural Networks", 2018.
 """
 
 from __future__ import annotations
@@ -18,14 +20,13 @@ from edgesparse.deploy.open import Capacity
 from edgesparse.errors import DoesNotFitError, UsageError
 from edgesparse.image import Image
 from edgesparse.model import Model
+from edgesparse.pipeline import CHANGEABLE_ENCODINGS
 from edgesparse.sparsify import Rule, parse_values, sparsify
 
 __all__ = ["METHODS", "Order", "check_room", "orders", "parse_on_device"]
 
 METHODS = ("relative", "flat", "threshold")
 """Methods that decide by magnitude alone, weight by weight."""
-
-_ENCODING = "bitmap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ def parse_on_device(text: str) -> Rule:
 def orders(model: Model, image: Image, rule: Rule) -> Iterator[Order]:
     """Yield what makes the device do to an image what `rule` does to its model.
 
-    The image was made from the model with Recipe.on_device.  Raises UsageError where a layer's
-    weights do not fit encoding bitmap.
+    The image was made from the model with Recipe.on_device.  Raises UsageError where the firmware
+    has no kernel for weights that the device can change.
     """
     _, treated = sparsify(model, rule)
     limits = {model.nodes[row.node_index].inputs[1]: row for row in treated}
@@ -71,9 +72,11 @@ def orders(model: Model, image: Image, rule: Rule) -> Iterator[Order]:
         row = limits.get(layer.inputs[1]) if layer.op in ("CONV_2D", "FULLY_CONNECTED") else None
         if row is None:
             continue
-        if kernels[native.name_of("kernel", node["kernel"])].columns[1] != _ENCODING:
+        encoding = kernels[native.name_of("kernel", node["kernel"])].columns[1]
+        if encoding not in CHANGEABLE_ENCODINGS:
             raise UsageError(
-                f"layer {layer.index} '{row.name}' has no kernel of {_ENCODING} weights"
+                f"layer {layer.index} '{row.name}': the firmware has no kernel with weights in"
+                f" encoding {' or '.join(CHANGEABLE_ENCODINGS)}, which the device could thin"
             )
         smallest = round(rule.value[0] * row.weights) if rule.method == "relative" else 0
         yield Order(index, smallest, 0.0 if rule.method == "relative" else row.threshold)

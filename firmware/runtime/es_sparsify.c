@@ -16,16 +16,18 @@ enum {
 
 /* The weights of a node as they lie in the image. */
 typedef struct {
-    uint8_t *bits;
-    uint32_t *bytes; /* of bits and weights */
+    uint8_t *bits;    /* encoding bitmap only */
+    uint8_t *weights; /* behind them */
+    uint32_t *bytes;  /* of both */
     es_channel_t *channels;
     const uint32_t *scales;
     uint32_t rows;
     uint32_t columns;
-    uint32_t words;        /* of bits, a row */
-    uint32_t stored_bytes; /* of weights */
-    uint32_t exponent;     /* the least of the scales */
-    int32_t zero_point;    /* of the node's input */
+    uint32_t words;     /* of bits, a row; 0: encoding dense */
+    uint32_t row_bytes; /* from one row's weights to the next one's; 0: they follow on each other */
+    uint32_t stored;    /* weights that are there */
+    uint32_t exponent;  /* the least of the scales */
+    int32_t zero_point; /* of the node's input */
 } matrix_t;
 
 /* A scale: mantissa * 2^shift in the matrix' unit, 2^(exponent - 150). */
@@ -72,19 +74,20 @@ static uint32_t rows_of(const es_model_t *model, const es_node_t *node) {
                                                 : ((const es_fc_params_t *)(const void *)params)->out_c);
 }
 
-static bool is_bitmap(const es_node_t *node) { return es_kernel_find(node->kernel)->encoding == ES_ENCODING_bitmap; }
+static bool has_scales(const es_node_t *node) { return node->op == ES_OP_conv_2d || node->op == ES_OP_fully_connected; }
 
 static es_status_t find_matrix(const es_model_t *model, uint8_t *image, uint32_t index, matrix_t *m) {
     if (index >= model->node_count) {
         return ES_STATUS_bad_index;
     }
     const es_node_t *node = &model->nodes[index];
-    if (!is_bitmap(node)) {
+    const uint16_t encoding = es_kernel_find(node->kernel)->encoding;
+    if (!has_scales(node) || (encoding != ES_ENCODING_bitmap && encoding != ES_ENCODING_dense)) {
         return ES_STATUS_bad_kernel;
     }
     uint64_t first = 0;
     for (uint32_t i = 0; i < index; i++) {
-        first += is_bitmap(&model->nodes[i]) ? rows_of(model, &model->nodes[i]) : 0;
+        first += has_scales(&model->nodes[i]) ? rows_of(model, &model->nodes[i]) : 0;
     }
     m->rows = rows_of(model, node);
     if (first + m->rows > model->scale_count) {
@@ -106,9 +109,11 @@ static es_status_t find_matrix(const es_model_t *model, uint8_t *image, uint32_t
         weights_off = p->weights_off;
         channels_off = p->channels_off;
     }
-    m->words = m->columns / 32 + (m->columns % 32 != 0);
+    m->words = encoding == ES_ENCODING_bitmap ? m->columns / 32 + (m->columns % 32 != 0) : 0;
     m->bits = data + weights_off;
-    m->stored_bytes = *m->bytes - 4 * m->rows * m->words;
+    m->weights = m->bits + 4 * m->rows * m->words;
+    m->row_bytes = m->words == 0 ? (m->columns + 3U) & ~3U : 0;
+    m->stored = m->words == 0 ? m->rows * m->columns : *m->bytes - 4 * m->rows * m->words;
     m->channels = (void *)(data + channels_off);
     m->scales = model->scales + first;
     m->zero_point = es_node_input(model, node, 0)->zero_point;
@@ -116,7 +121,7 @@ static es_status_t find_matrix(const es_model_t *model, uint8_t *image, uint32_t
 }
 
 static uint32_t stored_in_row(const matrix_t *m, uint32_t row) {
-    uint32_t count = 0;
+    uint32_t count = m->words == 0 ? m->columns : 0;
     for (uint32_t word = 0; word < m->words; word++) {
         count += (uint32_t)__builtin_popcount(es_read_u32(m->bits + 4 * (row * m->words + word)));
     }
@@ -130,11 +135,12 @@ static uint64_t find_key(const matrix_t *m, uint32_t rank, uint32_t max_shift) {
     const uint32_t bits = KEY_BITS - MAX_SHIFT + max_shift;
     uint64_t found = 0;
     for (uint32_t at = (bits + DIGIT_BITS - 1) / DIGIT_BITS * DIGIT_BITS; at > 0;) {
-        uint32_t counts[DIGITS] = {found == 0 ? m->rows * m->columns - m->stored_bytes : 0};
-        const uint8_t *weight = m->bits + 4 * m->rows * m->words;
+        uint32_t counts[DIGITS] = {found == 0 ? m->rows * m->columns - m->stored : 0};
+        const uint8_t *weight = m->weights;
         at -= DIGIT_BITS;
         for (uint32_t row = 0; row < m->rows; row++) {
             const scale_t scale = scale_of(m, row);
+            weight = m->row_bytes != 0 ? m->weights + row * m->row_bytes : weight;
             for (uint32_t left = stored_in_row(m, row); left > 0; left--) {
                 const uint64_t key = key_of(scale, magnitude(*weight++)) >> at;
                 if (key >> DIGIT_BITS == found) {
@@ -174,38 +180,68 @@ static uint32_t code_below(scale_t scale, uint64_t key) {
     return product >= (uint64_t)scale.mantissa * MAX_CODE ? MAX_CODE : (uint32_t)product / scale.mantissa;
 }
 
-/* Clears the bits of the weights whose key is at most `key`, moves the others together, and takes those that go out of the
- * sums that the channels' biases hold. Bits and weights may be changed by that in an image that lets them overlap.
- */
-static es_status_t drop_weights(const matrix_t *m, uint64_t key) {
-    uint8_t *bits = m->bits;
-    uint8_t *to = bits + 4 * m->rows * m->words;
-    const uint8_t *from = to, *end = to + m->stored_bytes;
-    for (uint32_t row = 0; row < m->rows; row++) {
-        const uint32_t most = code_below(scale_of(m, row), key);
-        uint32_t dropped = 0; /* their sum, modulo 2^32 as the bias */
-        for (uint32_t word = 0; word < m->words; word++, bits += 4) {
-            const uint32_t before = es_read_u32(bits);
-            uint32_t after = before;
-            for (uint32_t left = before, bit; left != 0; left &= ~bit) {
-                bit = 0x80000000U >> es_clz(left);
-                if (from == end) {
-                    return ES_STATUS_bad_weights;
-                }
-                const uint8_t weight = *from++;
-                if (magnitude(weight) <= most) {
-                    after &= ~bit;
-                    dropped += (uint32_t)(int8_t)weight;
-                } else {
-                    *to++ = weight;
-                }
-            }
-            es_write_u32(bits, after);
-        }
-        m->channels[row].bias = (int32_t)((uint32_t)m->channels[row].bias + (uint32_t)m->zero_point * dropped);
+/* What goes of a row: weights up to a code. Their sum is modulo 2^32, as the bias that holds it. */
+typedef struct {
+    uint32_t most;
+    uint32_t sum;
+} drop_t;
+
+static bool drops(drop_t *drop, uint8_t weight) {
+    const bool goes = magnitude(weight) <= drop->most;
+    drop->sum += goes ? (uint32_t)(int8_t)weight : 0;
+    return goes;
+}
+
+/* Returns how many weights of the row are left. */
+static uint32_t drop_dense(const matrix_t *m, uint32_t row, drop_t *drop) {
+    uint8_t *weight = m->weights + row * m->row_bytes;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < m->columns; i++) {
+        weight[i] = drops(drop, weight[i]) ? 0 : weight[i];
+        left += weight[i] != 0;
     }
-    *m->bytes = (uint32_t)(to - m->bits);
-    return ES_STATUS_ok;
+    return left;
+}
+
+/* The same in encoding bitmap: clears bits, and moves the weights that stay together. from, to: where the next one is, and
+ * where it goes; no more than the image had are read, also where bits lie in what has been written.
+ */
+static uint32_t drop_bitmap(const matrix_t *m, uint32_t row, drop_t *drop, const uint8_t **from, uint8_t **to) {
+    const uint8_t *end = m->weights + m->stored;
+    uint8_t *const start = *to;
+    uint8_t *bits = m->bits + 4 * row * m->words;
+    for (uint32_t word = 0; word < m->words; word++, bits += 4) {
+        uint32_t after = es_read_u32(bits);
+        for (uint32_t left = after, bit; left != 0 && *from != end; left &= ~bit) {
+            const uint8_t weight = *(*from)++;
+            bit = 0x80000000U >> es_clz(left);
+            if (drops(drop, weight)) {
+                after &= ~bit;
+            } else {
+                *(*to)++ = weight;
+            }
+        }
+        es_write_u32(bits, after);
+    }
+    return (uint32_t)(*to - start);
+}
+
+/* Drops the weights whose key is at most `key`, and takes them out of the sums that the biases hold. Returns how many are
+ * left.
+ */
+static uint32_t drop_weights(const matrix_t *m, uint64_t key) {
+    const uint8_t *from = m->weights;
+    uint8_t *to = m->weights;
+    uint32_t left = 0;
+    for (uint32_t row = 0; row < m->rows; row++) {
+        drop_t drop = {code_below(scale_of(m, row), key), 0};
+        left += m->words == 0 ? drop_dense(m, row, &drop) : drop_bitmap(m, row, &drop, &from, &to);
+        m->channels[row].bias = (int32_t)((uint32_t)m->channels[row].bias + (uint32_t)m->zero_point * drop.sum);
+    }
+    if (m->words != 0) {
+        *m->bytes = (uint32_t)(to - m->bits);
+    }
+    return left;
 }
 
 es_status_t es_sparsify(const es_model_t *model, uint8_t *image, const es_sparsify_t *how, es_sparsified_t *done) {
@@ -216,10 +252,10 @@ es_status_t es_sparsify(const es_model_t *model, uint8_t *image, const es_sparsi
     if (max_shift == UINT32_MAX || how->smallest > weights || how->limit >> DOUBLE_MANTISSA_BITS >= 0x7ff) {
         return ES_STATUS_bad_params;
     }
-    ES_TRY(drop_weights(&m, how->smallest != 0 ? find_key(&m, how->smallest, max_shift) : key_below(&m, how->limit)));
+    const uint64_t key = how->smallest != 0 ? find_key(&m, how->smallest, max_shift) : key_below(&m, how->limit);
     done->node = how->node;
     done->layer = model->nodes[how->node].layer;
     done->weights = weights;
-    done->zeros = weights - (*m.bytes - 4 * m.rows * m.words);
+    done->zeros = weights - drop_weights(&m, key);
     return ES_STATUS_ok;
 }

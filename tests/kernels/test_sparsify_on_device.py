@@ -24,6 +24,9 @@ RULES = st.one_of(
 )
 
 
+ENCODINGS = st.sampled_from(["dense", "bitmap"])
+
+
 @st.composite
 def two_layers(draw: st.DrawFn) -> Model | None:
     """A convolution and a fully connected layer, scales far apart, many equal magnitudes."""
@@ -53,19 +56,23 @@ def rows_of(model: Model) -> list[NDArray[np.int8]]:
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(two_layers(), RULES)
-def test_the_same_weights_go(model: Model | None, rule: Rule) -> None:
+@given(two_layers(), RULES, ENCODINGS)
+def test_the_same_weights_go(model: Model | None, rule: Rule, encoding: str) -> None:
     if model is not None:
-        check_alike(run_both(model, rule, rows_of(model), find_board("native")))
+        native = find_board("native")
+        check_alike(run_both(model, rule, rows_of(model), native, encoding=encoding))
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(two_layers(), st.integers(0, 2**32 - 1), st.sampled_from([-1, 0, 1]))
-def test_limits_at_and_beside_a_magnitude(model: Model | None, seed: int, beside: int) -> None:
+@given(two_layers(), st.integers(0, 2**32 - 1), st.sampled_from([-1, 0, 1]), ENCODINGS)
+def test_limits_at_and_beside_a_magnitude(
+    model: Model | None, seed: int, beside: int, encoding: str
+) -> None:
     """The double next to a weight's own magnitude decides otherwise than that magnitude."""
     if model is None:
         return
     values = magnitudes(model.tensors[model.nodes[0].inputs[1]]).reshape(-1)
     limit = float(values[seed % values.size])
-    limit = max(float(np.nextafter(limit, limit + beside)), 0.0)
-    check_alike(run_both(model, Rule("threshold", (limit,)), rows_of(model), find_board("native")))
+    rule = Rule("threshold", (max(float(np.nextafter(limit, limit + beside)), 0.0),))
+    native = find_board("native")
+    check_alike(run_both(model, rule, rows_of(model), native, encoding=encoding))
