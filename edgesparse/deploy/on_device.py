@@ -1,8 +1,8 @@
 """Weights that the device itself sets to zero, of a model that it was given as it is.
 
-The image holds the weights in encoding dense or bitmap, and their scales; SPARSIFY records say, node
-by node, how many magnitudes go, or up to which.  The device compares magnitudes exactly, so that
-the same weights go as with the host's methods.
+The image holds the weights in encoding dense or bitmap, and their scales; SPARSIFY records say,
+node by node, how many magnitudes go, or up to which.  The device compares magnitudes exactly, so
+that the same weights go as with the host's methods.
 
 Source: A. Ashouri, T. Abdelrahman, A. Dos Remedios, "Fast On-the-fly Retraining-free Sparsification
 of Convolutional Neural Networks", 2018.
