@@ -23,7 +23,7 @@ void es_depthwise_widen_filters(const es_depthwise_plan_t *plan, const int8_t *w
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         uint32_t i = 0;
         for (; i + 4 <= count && step == 1; i += 4) {
-            es_widen_four_any(weights + i, tap_bytes, taps, to + i * filter, filter);
+            es_widen_four(weights + i, tap_bytes, taps, to + i * filter, filter);
         }
         for (; i < count; i++) {
             for (uint32_t kx = 0; kx < taps; kx++) {
@@ -51,30 +51,16 @@ void es_depthwise_widen_threes(const es_depthwise_plan_t *plan, const int8_t *we
     }
 }
 
-ES_INLINE void widen_fours(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from,
-                           const uint32_t lane) {
+/* Rows of four channels. */
+static void widen_fours(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
     const uint32_t pixel_bytes = (uint32_t)plan->params.in_c;
     const uint32_t row_bytes = (uint32_t)plan->params.in_w * pixel_bytes;
-    const uint32_t columns = block->columns;
+    const uint32_t columns = block->columns, lane = plan->lane, pitch = plan->pitch;
     int16_t *to = block->to;
     for (uint32_t left = block->rows; left != 0; left--) {
         es_widen_four(from, pixel_bytes, columns, to, lane);
         from += row_bytes;
-        to += 4 * lane;
-    }
-}
-
-/* Rows of four channels at one of the pitches of ES_THREE_PITCHES are widened by loops that know it. */
-static void widen_threes(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
-    switch (plan->pitch * 2) {
-#define ES_THREE_ROW(pitch_bytes)                          \
-    case pitch_bytes:                                      \
-        widen_fours(plan, block, from, (pitch_bytes) / 8); \
-        return;
-        ES_THREE_PITCHES(ES_THREE_ROW)
-#undef ES_THREE_ROW
-        default:
-            return;
+        to += pitch;
     }
 }
 
@@ -98,19 +84,15 @@ static void widen_plane(const es_depthwise_plan_t *plan, const es_depthwise_bloc
     }
 }
 
-static void widen_any(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
+/* Rows of one channel of several. */
+static void widen_one(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
     const uint32_t pixel_bytes = (uint32_t)plan->params.in_c;
-    const uint32_t row_bytes = (uint32_t)plan->params.in_w * pixel_bytes;
     int16_t *to = block->to;
     for (uint32_t rows = block->rows; rows != 0; rows--) {
-        if (plan->lanes == 4) {
-            es_widen_four_any(from, pixel_bytes, block->columns, to, plan->lane);
-        } else {
-            for (uint32_t x = 0; x < block->columns; x++) {
-                to[x] = from[x * pixel_bytes];
-            }
+        for (uint32_t x = 0; x < block->columns; x++) {
+            to[x] = from[x * pixel_bytes];
         }
-        from += row_bytes;
+        from += (uint32_t)plan->params.in_w * pixel_bytes;
         to += plan->pitch;
     }
 }
@@ -120,12 +102,12 @@ void es_depthwise_widen_block(const es_depthwise_plan_t *plan, const es_depthwis
     if (block->columns == 0) {
         return;
     }
-    if (plan->lanes == 4 && plan->three) {
-        widen_threes(plan, block, from);
+    if (plan->lanes == 4) {
+        widen_fours(plan, block, from);
     } else if (plan->params.in_c == 1) {
         widen_plane(plan, block, from);
     } else {
-        widen_any(plan, block, from);
+        widen_one(plan, block, from);
     }
 }
 
