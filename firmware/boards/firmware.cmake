@@ -84,6 +84,9 @@ file(GLOB small_sources CONFIGURE_DEPENDS
     cmsis_kernels/src/support/es_requant.c cmsis_kernels/src/support/es_sparse_conv.c
     cmsis_kernels/src/transpose_conv/*.c)
 set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Os)
+# A loop that copies or fills must not become a call of the very function that it is in.
+set_source_files_properties("${boards_dir}/memory.c" PROPERTIES
+    COMPILE_OPTIONS "-Os;-fno-tree-loop-distribute-patterns")
 target_link_options(firmware PRIVATE
     ${board_flags} -nostartfiles -static "-T${linker_script}" ${memory_symbols}
     -Wl,--gc-sections -Wl,--build-id=none -Wl,--undefined=es_build_id $<$<NOT:$<CONFIG:Debug>>:-Wl,--strip-debug>
