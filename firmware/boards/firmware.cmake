@@ -86,7 +86,7 @@ file(GLOB small_sources CONFIGURE_DEPENDS
 set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Os)
 # A loop that copies or fills must not become a call of the very function that it is in.
 set_source_files_properties("${boards_dir}/memory.c" PROPERTIES
-    COMPILE_OPTIONS "-Os;-fno-tree-loop-distribute-patterns")
+    COMPILE_OPTIONS "-O2;-fno-tree-loop-distribute-patterns")
 target_link_options(firmware PRIVATE
     ${board_flags} -nostartfiles -static "-T${linker_script}" ${memory_symbols}
     -Wl,--gc-sections -Wl,--build-id=none -Wl,--undefined=es_build_id $<$<NOT:$<CONFIG:Debug>>:-Wl,--strip-debug>

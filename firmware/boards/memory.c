@@ -5,12 +5,13 @@
 
 #include "es_intrin.h"
 
-/* From the lowest byte on: each word is read before one is written at or above it, if `to` is not above `from`. */
+/* From the lowest byte on: no word is written before what lies there is read, where `to` is below `from`. */
 static void copy_up(uint8_t *to, const uint8_t *from, size_t bytes) {
-    for (; bytes >= 4; bytes -= 4) {
+    for (; bytes >= 8; bytes -= 8) {
         es_write_u32(to, es_read_u32(from));
-        to += 4;
-        from += 4;
+        es_write_u32(to + 4, es_read_u32(from + 4));
+        to += 8;
+        from += 8;
     }
     for (; bytes != 0; bytes--) {
         *to++ = *from++;
@@ -38,9 +39,10 @@ void *memmove(void *to, const void *from, size_t bytes) {
 void *memset(void *to, int value, size_t bytes) {
     const uint32_t word = (uint32_t)(value & 0xff) * 0x01010101U;
     uint8_t *at = to;
-    for (; bytes >= 4; bytes -= 4) {
+    for (; bytes >= 8; bytes -= 8) {
         es_write_u32(at, word);
-        at += 4;
+        es_write_u32(at + 4, word);
+        at += 8;
     }
     for (; bytes != 0; bytes--) {
         *at++ = (uint8_t)word;
