@@ -28,7 +28,7 @@ static uint32_t *pack_line(const es_conv_params_t *params, const int8_t *row, in
         const pixels_t second = pixels_at(params, row, x + apart, pad);
         int32_t run = first.count < second.count ? first.count : second.count;
         run = step != 1 ? 1 : run < count ? run : count;
-        to = es_tile_pack_columns(to, first.from, second.from, (uint32_t)(run * params->in_c) / 4);
+        to = es_dense_pack_columns(to, first.from, second.from, (uint32_t)(run * params->in_c) / 4);
         x += run * step;
         count -= run;
     }
