@@ -14,6 +14,8 @@ SOURCE_DIRS := cmsis_kernels/. firmware/. host/.
 C_FILES := $(shell find $(SOURCE_DIRS) tests -name '*.[ch]')
 NATIVE_INPUTS := CMakeLists.txt $(shell find $(SOURCE_DIRS) -type d -o -name '*.[ch]' -o -name '*.def' \
     -o -name '*.cmake' -o -name '*.py' -o -name '*.json')
+# An editable install finds new modules by itself, but not a module that became a package.
+PACKAGES := $(shell find edgesparse -name __init__.py)
 BOARDS := $(notdir $(patsubst %/board.json,%,$(wildcard firmware/boards/*/board.json)))
 TOOLCHAIN := firmware/boards/arm-none-eabi.cmake
 
@@ -30,7 +32,7 @@ setup: .venv/native.stamp ## Install what is missing (apt, needs root) and build
 	@touch $@
 
 # Newer than the packages: built with them already, unless a source changed since.
-.venv/native.stamp: .venv/packages.stamp $(NATIVE_INPUTS)
+.venv/native.stamp: .venv/packages.stamp $(NATIVE_INPUTS) $(PACKAGES)
 	@if [ -n "$(filter-out .venv/packages.stamp,$?)" ]; then host/setup.sh native; fi
 	@touch $@
 
@@ -38,8 +40,12 @@ setup: .venv/native.stamp ## Install what is missing (apt, needs root) and build
 demo: setup ## Deploy the demo model to a board (BOARD=qemu) and show what it measured
 	@$(BIN)/edgesparse deploy --board $(BOARD)
 
+.venv/browser.stamp: .venv/packages.stamp
+	@host/setup.sh browser
+	@touch $@
+
 .PHONY: test
-test: setup ## Run all tests
+test: setup .venv/browser.stamp ## Run all tests; installs chromium for those of reports
 	@$(BIN)/python -m pytest
 
 .PHONY: lint lint-python lint-c lint-builds lint-native

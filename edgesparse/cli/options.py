@@ -1,0 +1,43 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[MODEL]", help="A .tflite or .esm file. Default: the bundled digits demo."
+    ),
+]
+BoardOption = Annotated[
+    str,
+    typer.Option("--board", "-b", metavar="BOARD", help="Where to run; see 'edgesparse boards'."),
+]
+InputsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--inputs",
+        "-i",
+        metavar="FILE.npz",
+        help="Input rows x, labels y, expected outputs golden.",
+    ),
+]
+ResetOption = Annotated[
+    bool,
+    typer.Option(
+        "--reset-state",
+        help="Reset a model's state before each run. Default: before its first row only.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+TimeoutOption = Annotated[
+    float,
+    typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
+]
+TfliteArgument = Annotated[
+    Path | None, typer.Argument(metavar="[MODEL]", help="A .tflite file. Default: the demo.")
+]

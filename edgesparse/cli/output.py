@@ -1,0 +1,26 @@
+"""What commands print on stdout: one JSON document, or tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+# In a file or a pipe nothing has to be left out of a table.
+_PLAIN_WIDTH = 160
+
+
+def print_json(document: Any) -> None:
+    """Print a document as JSON."""
+    json.dump(document, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def print_tables(*tables: Any) -> None:
+    """Print rich tables; in a file or a pipe wide enough that nothing is left out."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _PLAIN_WIDTH)
+    console.print(*tables, sep="\n\n")
