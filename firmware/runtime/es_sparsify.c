@@ -48,7 +48,7 @@ static scale_t scale_of(const matrix_t *m, uint32_t row) {
                      exponent_of(bits) - m->exponent};
 }
 
-static uint32_t magnitude(uint8_t weight) { return (uint32_t)((int8_t)weight < 0 ? -(int8_t)weight : (int8_t)weight); }
+static uint32_t magnitude(int32_t code) { return (uint32_t)(code < 0 ? -code : code); }
 
 static uint64_t key_of(scale_t scale, uint32_t code) { return (uint64_t)(scale.mantissa * code) << scale.shift; }
 
@@ -142,7 +142,7 @@ static uint64_t find_key(const matrix_t *m, uint32_t rank, uint32_t max_shift) {
             const scale_t scale = scale_of(m, row);
             weight = m->row_bytes != 0 ? m->weights + row * m->row_bytes : weight;
             for (uint32_t left = stored_in_row(m, row); left > 0; left--) {
-                const uint64_t key = key_of(scale, magnitude(*weight++)) >> at;
+                const uint64_t key = key_of(scale, magnitude((int8_t)*weight++)) >> at;
                 if (key >> DIGIT_BITS == found) {
                     counts[(uint32_t)key % DIGITS]++;
                 }
@@ -187,9 +187,12 @@ typedef struct {
 } drop_t;
 
 static bool drops(drop_t *drop, uint8_t weight) {
-    const bool goes = magnitude(weight) <= drop->most;
-    drop->sum += goes ? (uint32_t)(int8_t)weight : 0;
-    return goes;
+    const int32_t code = (int8_t)weight;
+    if (magnitude(code) > drop->most) {
+        return false;
+    }
+    drop->sum += (uint32_t)code;
+    return true;
 }
 
 /* Returns how many weights of the row are left. */
