@@ -126,14 +126,14 @@ ES_INLINE uint32_t *es_squares_list(uint32_t *to, const int8_t *from, uint32_t w
     "ldrsb r12, [r2, #" high "]\n"                 \
     "mla " row1 ", r12, " x ", " row1 "\n"
 
-#define ES_SQUARES_COLUMN0                                                                     \
-    ES_SQUARES_BYTES("r1", "0", "1", "r4", "r8")                                               \
-    ES_SQUARES_BYTES("r1", "4", "5", "r5", "r9") ES_SQUARES_BYTES("r1", "8", "9", "r6", "r10") \
-        ES_SQUARES_BYTES("r1", "12", "13", "r7", "r11")
-#define ES_SQUARES_COLUMN1                                                                       \
-    ES_SQUARES_BYTES("r3", "2", "3", "r4", "r8")                                                 \
-    ES_SQUARES_BYTES("r3", "6", "7", "r5", "r9") ES_SQUARES_BYTES("r3", "10", "11", "r6", "r10") \
-        ES_SQUARES_BYTES("r3", "14", "15", "r7", "r11")
+#define ES_SQUARES_COLUMN0                       \
+    ES_SQUARES_BYTES("r1", "0", "1", "r4", "r8") \
+    ES_SQUARES_BYTES("r1", "4", "5", "r5", "r9") \
+    ES_SQUARES_BYTES("r1", "8", "9", "r6", "r10") ES_SQUARES_BYTES("r1", "12", "13", "r7", "r11")
+#define ES_SQUARES_COLUMN1                       \
+    ES_SQUARES_BYTES("r3", "2", "3", "r4", "r8") \
+    ES_SQUARES_BYTES("r3", "6", "7", "r5", "r9") \
+    ES_SQUARES_BYTES("r3", "10", "11", "r6", "r10") ES_SQUARES_BYTES("r3", "14", "15", "r7", "r11")
 
 #define ES_SQUARES_NEXT        \
     "ldrd r1, r3, [r0], #8\n"  \

@@ -103,7 +103,7 @@ def test_a_kernel_that_always_skips_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(WORK, KERNEL, KernelWork(lambda _: {"one": 1}))
     for cost, bounded in ((1019.0, True), (1021.0, False)):
         weights = {KERNEL: {"one": 1000.0}, other.kernel: {"one": cost}}
-        units = {"instructions": weights, "cycles": dict.fromkeys(weights, {"one": 1.0})}
+        units = {"instructions": weights, "cycles": {key: {"one": 1.0} for key in weights}}
         file = cost_module._File(weights={"cortex-m4": units})
         monkeypatch.setattr(cost_module, "_file", lambda file=file: file)
         found = variants_of([candidate(), other], Price(), Zeros(0.8), skip=True)
