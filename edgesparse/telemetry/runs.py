@@ -197,7 +197,8 @@ def _window_problem(layers: tuple[LayerWindow, ...], end: RunWindow) -> str:
     """Why the parts of a window are not all there or do not agree; empty if they are and do."""
     if [layer.node for layer in layers] != list(range(end.node_count)):
         return f"{len(layers)} LAYER_WINDOW records of {end.node_count}"
-    if any((layer.run, layer.runs, layer.unit) != (end.run, end.runs, end.unit) for layer in layers):
+    ours = (end.run, end.runs, end.unit)
+    if any((layer.run, layer.runs, layer.unit) != ours for layer in layers):
         return "LAYER_WINDOW records of more than one window"
     if sum(layer.macs_done_sum for layer in layers) != end.macs_done_sum:
         return "macs_done of the layers do not add up to that of the window"
