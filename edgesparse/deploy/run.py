@@ -135,6 +135,7 @@ class _Plan:
         histograms = FLAG_HISTOGRAMS if self.options.histograms else 0
         return histograms | (FLAG_RESET_STATE if wanted else 0)
 
+
 def _results(
     session: Session, rows: Sequence[Any], plan: _Plan
 ) -> Iterator[RunResult | WindowResult]:
