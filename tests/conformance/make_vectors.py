@@ -195,7 +195,7 @@ def _weights_bytes(offset: int, value: bytes) -> Any:
 
 EDITS: Mapping[str, Any] = {
     "magic": _header("magic", 0),
-    "major version 3": _header("version_major", 3),
+    "major version 2": _header("version_major", 2),
     "minor version 9 is fine": _header("version_minor", 9),
     "total beyond the bytes": _header("total_bytes", 1 << 20),
     "total not a multiple of 16": _header("total_bytes", 1000),

@@ -1,5 +1,6 @@
 #include "es_sparse_conv.h"
 
+#include "es_classes.h"
 #include "es_size.h"
 #include "es_window.h"
 
@@ -171,6 +172,7 @@ typedef struct {
     const es_conv_params_t *params;
     const es_sparse_t *sparse;
     es_sparse_rows_t weights;
+    es_classes_t classes;
     uint32_t *packed;
     uint32_t *list;
     uint32_t *jumps;
@@ -337,13 +339,14 @@ typedef struct {
 } band_t;
 
 /* Eight outputs of any row: list after list, the lower sums taken out after each. */
-static void any_tile(const row_t *row, const es_output_t *out, const void *operands, int8_t *output) {
+static void any_tile(const row_t *row, const int32_t low_start[ES_LISTS_WORDS], const es_output_t *out,
+                     const void *operands, int8_t *output) {
     const es_lists_channel_t *const lists = &row->lists;
     int64_t acc[ES_LISTS_WORDS];
     int32_t low[ES_LISTS_WORDS];
     for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
         acc[i] = lists->start[i];
-        low[i] = lists->low_start;
+        low[i] = low_start[i];
     }
     const uint32_t *list = lists->list;
     for (uint32_t left = lists->pairs; left != 0;) {
@@ -374,10 +377,12 @@ static void make_tiles(const row_t *row, const es_output_t *out, const band_t *b
                 es_lists_outputs(&row->lists, operands + 4 * last, output + last * row->lists.pitch, 1);
             }
         } else {
+            const int32_t start = row->lists.low_start;
+            const int32_t low[ES_LISTS_WORDS] = {start, start, start, start};
             for (uint32_t word = 0; word < last; word += ES_LISTS_WORDS) {
-                any_tile(row, out, operands + 4 * word, output + word * row->lists.pitch);
+                any_tile(row, low, out, operands + 4 * word, output + word * row->lists.pitch);
             }
-            any_tile(row, out, operands + 4 * last, output + last * row->lists.pitch);
+            any_tile(row, low, out, operands + 4 * last, output + last * row->lists.pitch);
         }
         operands += band->row_bytes;
         output += band->row_pitch;
@@ -409,6 +414,36 @@ static void close_lists(row_t *row, uint32_t *list, const es_sparse_list_t *entr
     }
 }
 
+/* As make_tiles where classes of positions add to the biases. The fast loop knows one start for all lower positions. */
+ES_RARE void make_classes(row_t *row, const es_output_t *out, const band_t *band, const es_classes_t *classes,
+                          uint32_t place) {
+    const int32_t *const amounts = es_classes_amounts(classes, 0, place);
+    const uint32_t last = band->words - ES_LISTS_WORDS;
+    const uint32_t bias = (uint32_t)row->channel->bias, low_start = (uint32_t)row->lists.low_start;
+    for (uint32_t y = 0; y < band->rows; y++) {
+        const uint8_t *const operands = band->operands + y * band->row_bytes;
+        int8_t *const output = band->output + y * band->row_pitch + place;
+        const uint8_t *const lower = es_classes_at(classes, output);
+        const uint8_t *const upper = es_classes_at(classes, output + band->distance);
+        for (uint32_t word = 0; word < band->words; word += ES_LISTS_WORDS) {
+            const uint32_t at = word < last ? word : last;
+            bool is_fast = row->is_short;
+            int32_t low[ES_LISTS_WORDS];
+            for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
+                low[i] = (int32_t)(low_start + (uint32_t)amounts[lower[at + i] * classes->rows]);
+                row->lists.start[i] = (int64_t)((uint64_t)(bias + (uint32_t)amounts[upper[at + i] * classes->rows]) << 24);
+                is_fast = is_fast && lower[at + i] == lower[at];
+            }
+            if (is_fast) {
+                row->lists.low_start = low[0];
+                es_lists_outputs(&row->lists, operands + 4 * at, output + at * row->lists.pitch, 1);
+            } else {
+                any_tile(row, low, out, operands + 4 * at, output + at * row->lists.pitch);
+            }
+        }
+    }
+}
+
 static void set_channel(row_t *row, const es_channel_t *channel, const es_output_t *out, int32_t sum) {
     const es_scale_t scale = es_scale_of(channel);
     row->channel = channel;
@@ -435,7 +470,11 @@ static void make_band(const run_t *run, const band_t *band) {
         const es_sparse_list_t entries = run->sparse->list(&cursor, layout->columns, &operands, run->list);
         close_lists(&row, run->list, &entries);
         set_channel(&row, &run->weights.channels[i], &run->weights.out, entries.sum);
-        make_tiles(&row, &run->weights.out, band, band->output + i);
+        if (ES_UNLIKELY(run->classes.amounts != NULL)) {
+            make_classes(&row, &run->weights.out, band, &run->classes, i);
+        } else {
+            make_tiles(&row, &run->weights.out, band, band->output + i);
+        }
     }
 }
 
@@ -545,6 +584,7 @@ void es_sparse_conv(const es_sparse_t *sparse, const es_conv_params_t *params, c
         .layout = layout_of(params),
         .params = params,
         .sparse = sparse,
+        .classes = es_classes_of(params, channels, output),
         .weights = {weights, channels, (uint32_t)params->out_c, 0,
                     es_output(params->out_zero_point, params->act_min, params->act_max)},
     };
