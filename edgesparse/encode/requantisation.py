@@ -76,7 +76,7 @@ def channel_rows(
     in_zero_point: int,
     out_zero_point: int,
     whole_rows: bool = True,
-    amounts: NDArray[np.int32] | None = None,
+    amounts: NDArray[np.int64] | None = None,
 ) -> bytes:
     """Struct `channel` for each row of weights [rows, columns].
 
@@ -86,7 +86,7 @@ def channel_rows(
     """
     layout = native.layout("channel")
     rows = []
-    tops = np.zeros((1, len(biases)), np.int64) if amounts is None else amounts.astype(np.int64)
+    tops = np.zeros((1, len(biases)), np.int64) if amounts is None else amounts
     least, most = tops.min(axis=0), tops.max(axis=0)
     for i, (row, bias, rescale) in enumerate(
         zip(weights.astype(np.int64), biases, rescales, strict=True)

@@ -6,21 +6,24 @@
 #ifndef ES_CLASSES_H
 #define ES_CLASSES_H
 
+#include <stdbool.h>
+
 #include "es_intrin.h"
 #include "es_types.h"
 
 typedef struct {
-    const int32_t *amounts;   /* of class 0, one an output channel, then of class 1 and so on; NULL: none */
+    const int16_t *amounts;   /* of class 0, one an output channel, then of class 1 and so on; NULL: none */
     const uint8_t *positions; /* the class of each */
     const int8_t *output;     /* of the first position */
     uint32_t rows;            /* output channels */
+    uint32_t count;
 } es_classes_t;
 
 ES_INLINE es_classes_t es_classes_of(const es_conv_params_t *params, const es_channel_t *channels,
                                      const int8_t *output) {
-    es_classes_t classes = {NULL, NULL, output, (uint32_t)params->out_c};
+    es_classes_t classes = {NULL, NULL, output, (uint32_t)params->out_c, params->classes};
     if (params->classes != 0) {
-        classes.amounts = (const int32_t *)(const void *)(channels + classes.rows);
+        classes.amounts = (const int16_t *)(const void *)(channels + classes.rows);
         classes.positions = (const uint8_t *)(classes.amounts + params->classes * classes.rows);
     }
     return classes;
@@ -32,8 +35,22 @@ ES_INLINE const uint8_t *es_classes_at(const es_classes_t *classes, const int8_t
 }
 
 /* What a class adds to row `row` and those behind it. */
-ES_INLINE const int32_t *es_classes_amounts(const es_classes_t *classes, uint32_t of, uint32_t row) {
+ES_INLINE const int16_t *es_classes_amounts(const es_classes_t *classes, uint32_t of, uint32_t row) {
     return classes->amounts + of * classes->rows + row;
+}
+
+/* Whether some class adds something to a row; many a row has no weights for the inputs that were folded. */
+ES_INLINE bool es_classes_matter(const es_classes_t *classes, uint32_t row) {
+    if (classes->amounts == NULL) {
+        return false;
+    }
+    const int16_t *amount = classes->amounts + row;
+    int32_t any = 0;
+    for (uint32_t left = classes->count; left != 0; left--) {
+        any |= *amount;
+        amount += classes->rows;
+    }
+    return any != 0;
 }
 
 #endif

@@ -72,18 +72,21 @@ void es_dense_rows_band(const es_dense_rows_t *dense, const es_dense_band_t *ban
     const size_t line_words = (size_t)band->line_groups * ES_TILE_PAIR_WORDS;
     const size_t line_outputs = (size_t)band->pitch * dense->rows;
     const size_t last_words = (size_t)pairs * walk.pair_step * ES_TILE_PAIR_WORDS;
-    const bool has_classes = dense->classes.amounts != NULL;
     for (uint32_t next = 0; next < dense->rows; next += ES_TILE_ROWS) {
         const uint32_t first = next + ES_TILE_ROWS <= dense->rows ? next : dense->rows - ES_TILE_ROWS;
         const es_channel_t *const channels = dense->channels + first;
         const uint32_t *line = packed;
         int8_t *to = output + first;
         es_tile_pack_rows(rows, channels, dense->weights + (size_t)first * dense->groups * 4, &walk);
+        bool matter = false;
+        for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
+            matter = matter || es_classes_matter(&dense->classes, first + row);
+        }
         const es_channel_t *const exact = all_short(channels, &dense->out) ? NULL : channels;
         for (uint32_t left = band->lines; left != 0; left--) {
             const es_tile_places_t all = {pairs, to, pitch, step};
             const es_tile_places_t alone = {band->columns % 2, to + (size_t)pairs * step, 0, 0};
-            if (ES_UNLIKELY(has_classes)) {
+            if (ES_UNLIKELY(matter)) {
                 make_classes(rows, line, &walk, all, exact, dense, first);
                 make_classes(rows, line + last_words, &walk, alone, exact, dense, first);
             } else {
@@ -102,7 +105,7 @@ void es_dense_rows_band(const es_dense_rows_t *dense, const es_dense_band_t *ban
 
 void es_dense_rows_one(const es_dense_rows_t *dense, const uint32_t *packed, int8_t *output) {
     const uint8_t *weights = dense->weights;
-    const int32_t *amounts = NULL;
+    const int16_t *amounts = NULL;
     const size_t row_bytes = (size_t)dense->groups * 4;
     uint32_t count;
     if (dense->classes.amounts != NULL) {

@@ -212,11 +212,11 @@ void es_skip_block_bias(es_skip_block_t *block) {
 
 /* Puts the amounts of a class on top of the biases, instead of those of another. */
 ES_RARE void set_class(es_skip_block_t *block, uint32_t class) {
-    const int32_t *const amounts = es_classes_amounts(&block->classes, class, block->first);
+    const int16_t *const amounts = es_classes_amounts(&block->classes, class, block->first);
     if (amounts != block->amounts) {
         for (uint32_t i = 0; i < block->rows; i++) {
-            const uint32_t before = block->amounts == NULL ? 0 : (uint32_t)block->amounts[i];
-            block->bias[i] = (int32_t)((uint32_t)block->bias[i] + (uint32_t)amounts[i] - before);
+            const int32_t before = block->amounts == NULL ? 0 : block->amounts[i];
+            block->bias[i] = (int32_t)((uint32_t)block->bias[i] + (uint32_t)(amounts[i] - before));
         }
         block->amounts = amounts;
         es_skip_block_bias(block);

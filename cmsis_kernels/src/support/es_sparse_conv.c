@@ -339,14 +339,13 @@ typedef struct {
 } band_t;
 
 /* Eight outputs of any row: list after list, the lower sums taken out after each. */
-static void any_tile(const row_t *row, const int32_t low_start[ES_LISTS_WORDS], const es_output_t *out,
-                     const void *operands, int8_t *output) {
+static void any_tile(const row_t *row, const es_output_t *out, const void *operands, int8_t *output) {
     const es_lists_channel_t *const lists = &row->lists;
     int64_t acc[ES_LISTS_WORDS];
     int32_t low[ES_LISTS_WORDS];
     for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
         acc[i] = lists->start[i];
-        low[i] = low_start[i];
+        low[i] = lists->low_start;
     }
     const uint32_t *list = lists->list;
     for (uint32_t left = lists->pairs; left != 0;) {
@@ -366,35 +365,98 @@ static void any_tile(const row_t *row, const int32_t low_start[ES_LISTS_WORDS], 
     }
 }
 
+/* Tiles one after another. */
+ES_INLINE void make_some(const row_t *row, const es_output_t *out, const uint8_t *operands, int8_t *output, uint32_t tiles) {
+    if (row->is_short) {
+        es_lists_outputs(&row->lists, operands, output, tiles);
+        return;
+    }
+    for (; tiles != 0; tiles--) {
+        any_tile(row, out, operands, output);
+        operands += 4 * ES_LISTS_WORDS;
+        output += ES_LISTS_WORDS * row->lists.pitch;
+    }
+}
+
 /* All outputs of a band that one row of weights makes; the last tile of an output row goes over the one before. */
 static void make_tiles(const row_t *row, const es_output_t *out, const band_t *band, int8_t *output) {
     const uint8_t *operands = band->operands;
-    const uint32_t tiles = band->words / ES_LISTS_WORDS, last = band->words - ES_LISTS_WORDS;
+    const uint32_t last = band->words - ES_LISTS_WORDS;
     for (uint32_t left = band->rows; left != 0; left--) {
-        if (row->is_short) {
-            es_lists_outputs(&row->lists, operands, output, tiles);
-            if (last % ES_LISTS_WORDS != 0) {
-                es_lists_outputs(&row->lists, operands + 4 * last, output + last * row->lists.pitch, 1);
-            }
-        } else {
-            const int32_t start = row->lists.low_start;
-            const int32_t low[ES_LISTS_WORDS] = {start, start, start, start};
-            for (uint32_t word = 0; word < last; word += ES_LISTS_WORDS) {
-                any_tile(row, low, out, operands + 4 * word, output + word * row->lists.pitch);
-            }
-            any_tile(row, low, out, operands + 4 * last, output + last * row->lists.pitch);
+        make_some(row, out, operands, output, band->words / ES_LISTS_WORDS);
+        if (last % ES_LISTS_WORDS != 0) {
+            make_some(row, out, operands + 4 * last, output + last * row->lists.pitch, 1);
         }
         operands += band->row_bytes;
         output += band->row_pitch;
     }
 }
 
-/* Whether the lower sums of a list stay inside 24 bits, -2^23..2^23-1, as they do where its weights add up to 32896 at most
- * in size: 255 * 32896 = 8388480. Weights count as 128 until they are looked at, so that few are.
+/* What accumulators start from: `upper` of the upper position's class and `lower` of the lower one's. */
+typedef struct {
+    int64_t upper[ES_CLASSES_MAX];
+    int32_t lower[ES_CLASSES_MAX];
+} starts_t;
+
+static void set_starts(starts_t *starts, const es_classes_t *classes, uint32_t place, uint32_t bias) {
+    const int16_t *amount = es_classes_amounts(classes, 0, place);
+    for (uint32_t i = 0; i < classes->count; i++) {
+        starts->upper[i] = (int64_t)((uint64_t)(bias + (uint32_t)(int32_t)*amount) << 24);
+        starts->lower[i] = *amount;
+        amount += classes->rows;
+    }
+}
+
+/* As make_some, where the words' positions have classes: as many tiles at a time as have the first one's. */
+ES_APART void make_classes(row_t *row, const es_output_t *out, const starts_t *starts, const uint8_t *lower,
+                           const uint8_t *upper, const uint8_t *operands, int8_t *output, uint32_t tiles) {
+    while (tiles != 0) {
+        const uint32_t low = es_read_u32(lower), high = es_read_u32(upper);
+        int64_t *const start = row->lists.start;
+        start[0] = starts->upper[high & 0xff] + starts->lower[low & 0xff];
+        start[1] = starts->upper[high >> 8 & 0xff] + starts->lower[low >> 8 & 0xff];
+        start[2] = starts->upper[high >> 16 & 0xff] + starts->lower[low >> 16 & 0xff];
+        start[3] = starts->upper[high >> 24] + starts->lower[low >> 24];
+        uint32_t same = 0;
+        do {
+            same++;
+            lower += ES_LISTS_WORDS;
+            upper += ES_LISTS_WORDS;
+        } while (same != tiles && es_read_u32(lower) == low && es_read_u32(upper) == high);
+        make_some(row, out, operands, output, same);
+        operands += same * 4 * ES_LISTS_WORDS;
+        output += same * ES_LISTS_WORDS * row->lists.pitch;
+        tiles -= same;
+    }
+}
+
+/* As make_tiles, where classes of positions add to the biases. */
+static void make_class_tiles(row_t *row, const es_output_t *out, const band_t *band, const es_classes_t *classes,
+                             uint32_t place) {
+    const uint8_t *operands = band->operands;
+    int8_t *output = band->output + place;
+    const uint32_t last = band->words - ES_LISTS_WORDS;
+    starts_t starts;
+    set_starts(&starts, classes, place, (uint32_t)row->channel->bias);
+    for (uint32_t left = band->rows; left != 0; left--) {
+        const uint8_t *const lower = es_classes_at(classes, output);
+        const uint8_t *const upper = es_classes_at(classes, output + band->distance);
+        make_classes(row, out, &starts, lower, upper, operands, output, band->words / ES_LISTS_WORDS);
+        if (last % ES_LISTS_WORDS != 0) {
+            make_classes(row, out, &starts, lower + last, upper + last, operands + 4 * last,
+                         output + last * row->lists.pitch, 1);
+        }
+        operands += band->row_bytes;
+        output += band->row_pitch;
+    }
+}
+
+/* Whether the lower sums of a list stay inside 24 bits, -2^23..2^23-1, as they do where its weights add up to 32768 at most
+ * in size: 255 * 32768 = 8355840, and as much as an int16 they may start from. Weights count as 128 until they are looked at, so that few are.
  */
 static bool is_in_bounds(const uint32_t *list, uint32_t entries) {
     const int8_t *weight = (const int8_t *)list;     /* the lowest byte of an entry */
-    int32_t beyond = (int32_t)entries * 128 - 32896; /* fewer than 2^18 entries, as the packed words are no fewer */
+    int32_t beyond = (int32_t)entries * 128 - 32768; /* fewer than 2^18 entries, as the packed words are no fewer */
     for (; beyond > 0 && entries != 0; entries--) {
         beyond -= 128 - (*weight < 0 ? -*weight : *weight);
         weight += 4;
@@ -411,36 +473,6 @@ static void close_lists(row_t *row, uint32_t *list, const es_sparse_list_t *entr
     row->pairs_a_list = is_one ? pairs : ES_LISTS_ENTRIES / 2;
     for (uint32_t done = row->pairs_a_list; done < pairs; done += row->pairs_a_list) {
         list[2 * done - 1] |= ES_LISTS_LAST;
-    }
-}
-
-/* As make_tiles where classes of positions add to the biases. The fast loop knows one start for all lower positions. */
-ES_RARE void make_classes(row_t *row, const es_output_t *out, const band_t *band, const es_classes_t *classes,
-                          uint32_t place) {
-    const int32_t *const amounts = es_classes_amounts(classes, 0, place);
-    const uint32_t last = band->words - ES_LISTS_WORDS;
-    const uint32_t bias = (uint32_t)row->channel->bias, low_start = (uint32_t)row->lists.low_start;
-    for (uint32_t y = 0; y < band->rows; y++) {
-        const uint8_t *const operands = band->operands + y * band->row_bytes;
-        int8_t *const output = band->output + y * band->row_pitch + place;
-        const uint8_t *const lower = es_classes_at(classes, output);
-        const uint8_t *const upper = es_classes_at(classes, output + band->distance);
-        for (uint32_t word = 0; word < band->words; word += ES_LISTS_WORDS) {
-            const uint32_t at = word < last ? word : last;
-            bool is_fast = row->is_short;
-            int32_t low[ES_LISTS_WORDS];
-            for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
-                low[i] = (int32_t)(low_start + (uint32_t)amounts[lower[at + i] * classes->rows]);
-                row->lists.start[i] = (int64_t)((uint64_t)(bias + (uint32_t)amounts[upper[at + i] * classes->rows]) << 24);
-                is_fast = is_fast && lower[at + i] == lower[at];
-            }
-            if (is_fast) {
-                row->lists.low_start = low[0];
-                es_lists_outputs(&row->lists, operands + 4 * at, output + at * row->lists.pitch, 1);
-            } else {
-                any_tile(row, low, out, operands + 4 * at, output + at * row->lists.pitch);
-            }
-        }
     }
 }
 
@@ -470,8 +502,8 @@ static void make_band(const run_t *run, const band_t *band) {
         const es_sparse_list_t entries = run->sparse->list(&cursor, layout->columns, &operands, run->list);
         close_lists(&row, run->list, &entries);
         set_channel(&row, &run->weights.channels[i], &run->weights.out, entries.sum);
-        if (ES_UNLIKELY(run->classes.amounts != NULL)) {
-            make_classes(&row, &run->weights.out, band, &run->classes, i);
+        if (ES_UNLIKELY(es_classes_matter(&run->classes, i))) {
+            make_class_tiles(&row, &run->weights.out, band, &run->classes, i);
         } else {
             make_tiles(&row, &run->weights.out, band, band->output + i);
         }

@@ -55,7 +55,7 @@ def _classes(model: Model, node: Node) -> Classes | None:
     amounts, positions = (model.tensors[index].data for index in node.inputs[3:])
     assert amounts is not None
     assert positions is not None
-    return Classes(amounts.astype(np.int32), positions.astype(np.uint8))
+    return Classes(amounts.astype(np.int64), positions.astype(np.uint8))
 
 
 def _conv_channels(
@@ -82,7 +82,7 @@ def _conv_channels(
     )
     if classes is None:
         return channels
-    return channels + classes.amounts.astype("<i4").tobytes() + classes.positions.tobytes()
+    return channels + classes.to_bytes()
 
 
 def _conv_params(

@@ -22,13 +22,28 @@ LEAST_POSITIONS = 4
 MOST_COLUMNS = 16384
 """What the loader allows: kernels with sparse weights then never make positions one by one."""
 
+_AMOUNTS = np.iinfo(np.int16)
+
+_A_ROW, _A_CHANNEL, _A_WEIGHT = 10, 50, 1
+"""Instructions a position on Cortex-M4: what a row with amounts takes, what a channel that goes
+saves with the depthwise output and the rescaling behind it, and what one of its weights saves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """amounts: int32 [classes, rows], on top of the biases.  positions: uint8 [height * width]."""
+    """amounts: [classes, rows], on top of the biases.  positions: uint8 [height * width]."""
 
-    amounts: NDArray[np.int32]
+    amounts: NDArray[np.int64]
     positions: NDArray[np.uint8]
+
+    @property
+    def fits(self) -> bool:
+        """Whether the image can hold the amounts, as int16."""
+        return bool((self.amounts >= _AMOUNTS.min).all() and (self.amounts <= _AMOUNTS.max).all())
+
+    def to_bytes(self) -> bytes:
+        """As they lie behind the channels."""
+        return self.amounts.astype("<i2").tobytes() + self.positions.tobytes()
 
 
 def may_have_classes(model: Model, node: Node, sums: Sums) -> bool:
@@ -42,18 +57,22 @@ def may_have_classes(model: Model, node: Node, sums: Sums) -> bool:
     return shape[0] == 1 and fits and len(sums.amount) <= MOST_CLASSES
 
 
-def pays(sums: Sums, channels: int) -> bool:
-    """Whether so many channels are worth the classes that they need."""
-    return channels >= len(sums.amount)
+def split(sums: Sums, gone: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Classes]:
+    """Return what channels add to rows at most places, [rows], and the classes on top of that.
 
-
-def split(kinds: NDArray[np.int64], amount: NDArray[np.int64]) -> tuple[NDArray[np.int64], Classes]:
-    """Return the amounts [rows] of most places, and the classes of all of them on top of those.
-
-    kinds: see Sums.  amount: [kinds, rows].
+    gone: the channels, [input channels].
     """
-    most = int(np.argmax(np.bincount(kinds.reshape(-1), minlength=len(amount))))
+    amount = sums.amount[:, :, gone].sum(axis=2)
+    most = int(np.argmax(np.bincount(sums.kinds.reshape(-1), minlength=len(amount))))
     found, inverse = np.unique(amount - amount[most], axis=0, return_inverse=True)
-    positions = inverse.reshape(-1)[kinds].reshape(-1).astype(np.uint8)
-    wrapped = (found & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
-    return amount[most], Classes(wrapped, positions)
+    positions = inverse.reshape(-1)[sums.kinds].reshape(-1).astype(np.uint8)
+    return amount[most], Classes(found, positions)
+
+
+def pays(classes: Classes, uneven: int, weights: int) -> bool:
+    """Whether classes save more than they take, for the channels that go only with them.
+
+    uneven: how many these are.  weights: how many weights other than 0 they have.
+    """
+    rows = int(np.count_nonzero(classes.amounts.any(axis=0)))
+    return _A_CHANNEL * uneven + _A_WEIGHT * weights >= _A_ROW * rows

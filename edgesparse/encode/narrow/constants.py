@@ -56,6 +56,10 @@ class Sums:
     known: NDArray[np.bool_]
     kinds: NDArray[np.int64]
 
+    def of_rows(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Sums:
+        """The same for some rows."""
+        return Sums(self.amount[:, rows], self.known[rows], self.kinds)
+
     @property
     def steady(self) -> NDArray[np.bool_]:
         """Where a sum is known and the same at all places, [rows, input channels]."""

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from edgesparse import ops
 from edgesparse.edges import device_input, device_output
-from edgesparse.encode.narrow.classes import may_have_classes, pays
-from edgesparse.encode.narrow.constants import Values, constant_channels, sums_of, unknown
+from edgesparse.encode.narrow.classes import may_have_classes, pays, split
+from edgesparse.encode.narrow.constants import Values, constant_channels, sums_of, unknown, weights_of
 from edgesparse.model import Model, Node
 from edgesparse.ops import (
     AddOptions,
@@ -180,13 +180,18 @@ def _largest(model: Model, known: dict[int, Values], steady: set[int]) -> Droppe
 
 
 def _does_not_pay(model: Model, known: dict[int, Values], dropped: Dropped, node: Node) -> bool:
-    """Whether a convolution gets classes for which too few channels go."""
+    """Whether a convolution gets classes that do not fit, or for which too few channels go."""
     if not isinstance(node.options, Conv2DOptions) or node.inputs[0] not in dropped:
         return False
     sums = sums_of(model, node, _values_of(model, known, node.inputs[0]))
     rows = _stays(dropped, node.outputs[0], len(sums.known))
-    uneven = dropped[node.inputs[0]] & ~sums.steady[rows].all(axis=0)
-    return bool(uneven.any()) and not pays(sums, int(np.count_nonzero(uneven)))
+    sums, gone = sums.of_rows(rows), dropped[node.inputs[0]]
+    uneven = gone & ~sums.steady.all(axis=0)
+    if not uneven.any():
+        return False
+    classes = split(sums, gone)[1]
+    weights = np.count_nonzero(weights_of(model, node)[rows][..., uneven])
+    return not (classes.fits and pays(classes, int(np.count_nonzero(uneven)), int(weights)))
 
 
 def droppable(model: Model) -> Dropped:

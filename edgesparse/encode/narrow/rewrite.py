@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesparse.encode.narrow.classes import split
+from edgesparse.encode.narrow.classes import Classes, split
 from edgesparse.encode.narrow.constants import (
     biases_of,
     constant_channels,
@@ -99,34 +99,28 @@ class _Rewriter:
         )
         return index
 
-    def added(
-        self, node: Node, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """What the dropped constants add to rows: kinds of places, and [kinds, rows]."""
-        source = node.inputs[0]
-        if isinstance(node.options, DepthwiseConv2DOptions) or source not in self.dropped:
-            return np.zeros((1, 1), np.int64), np.zeros((1, len(rows)), np.int64)
-        columns = self.model.tensors[source].shape[-1]
-        sums = sums_of(self.model, node, self.known.get(source, unknown(columns)))
-        return sums.kinds, sums.amount[:, rows][:, :, self.dropped[source]].sum(axis=2)
+    def added(self, node: Node, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Classes]:
+        """What the dropped constants add to rows, see classes.split."""
+        columns = self.model.tensors[node.inputs[0]].shape[-1]
+        sums = sums_of(self.model, node, self.known.get(node.inputs[0], unknown(columns)))
+        return split(sums.of_rows(rows), self.dropped[node.inputs[0]])
 
     def biases(self, node: Node, rows: NDArray[np.int64], width: int) -> tuple[int, ...]:
-        """Biases with what the dropped constants add; amounts and classes where that differs."""
+        """Biases with what the dropped constants add; classes of positions where that differs."""
         model = self.model
-        amount, classes = split(*self.added(node, rows))
-        values = biases_of(model, node, width)[rows] + amount
+        values, classes = biases_of(model, node, width)[rows], None
+        if not isinstance(node.options, DepthwiseConv2DOptions) and node.inputs[0] in self.dropped:
+            amount, classes = self.added(node, rows)
+            values = values + amount
         wrapped = np.array([wrap_int32(int(value)) for value in values], np.int32)
         old = node.inputs[2] if len(node.inputs) > 2 else -1
         like = model.tensors[old if old >= 0 else node.inputs[1]]
         quantization = like.quantization if old >= 0 else None
         biases = self.add(replace(like, dtype="int32"), wrapped, quantization)
-        if len(classes.amounts) == 1:
+        if classes is None or len(classes.amounts) == 1:
             return (biases,)
-        return (
-            biases,
-            self.add(replace(like, dtype="int32"), classes.amounts, None),
-            self.add(replace(like, dtype="uint8"), classes.positions, None),
-        )
+        amounts = self.add(replace(like, dtype="int16"), classes.amounts.astype(np.int16), None)
+        return biases, amounts, self.add(replace(like, dtype="uint8"), classes.positions, None)
 
     def node(self, node: Node) -> Node:
         """The node with fewer weights, or as it is.

@@ -13,12 +13,12 @@ static bool skips(const es_kernel_t *kernel) {
 static es_status_t check_classes(const es_model_t *model, const es_conv_params_t *p, es_node_facts_t *facts) {
     const uint32_t columns = (uint32_t)(p->kernel_h * p->kernel_w) * (uint32_t)p->in_c;
     const uint32_t positions = (uint32_t)(p->out_h * p->out_w);
-    if (p->classes > 255 || p->batches != 1 || positions < 4 || columns > ES_SKIP_ROW_INPUTS) {
+    if (p->classes > ES_CLASSES_MAX || p->batches != 1 || positions < 4 || columns > ES_SKIP_ROW_INPUTS) {
         return ES_STATUS_bad_params;
     }
     const es_where_t node = facts->where;
     const uint32_t amounts_off = p->channels_off + (uint32_t)p->out_c * (uint32_t)sizeof(es_channel_t);
-    const uint64_t amounts_bytes = (uint64_t)p->classes * (uint32_t)p->out_c * sizeof(int32_t);
+    const uint64_t amounts_bytes = (uint64_t)p->classes * (uint32_t)p->out_c * sizeof(int16_t);
     ES_TRY(es_check_data(model, amounts_off, amounts_bytes + positions, facts));
     const uint8_t *classes = model->data + amounts_off + amounts_bytes;
     facts->where.offset += (uint32_t)amounts_bytes;
