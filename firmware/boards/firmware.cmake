@@ -81,6 +81,7 @@ file(GLOB small_sources CONFIGURE_DEPENDS
     cmsis_kernels/src/conv_2d/es_conv_2d_dense_s8.c cmsis_kernels/src/conv_2d/es_conv_2d_group4_s8.c
     cmsis_kernels/src/depthwise_conv_2d/es_depthwise_conv_2d_dense_s8.c cmsis_kernels/src/encoding/*.c
     cmsis_kernels/src/resize_nearest_neighbor/*.c cmsis_kernels/src/support/es_broadcast.c
+    cmsis_kernels/src/support/es_classes.c
     cmsis_kernels/src/support/es_sparse_conv.c cmsis_kernels/src/transpose_conv/*.c)
 set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Os)
 target_link_options(firmware PRIVATE

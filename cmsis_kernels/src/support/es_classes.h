@@ -1,6 +1,6 @@
 /* Output positions by class: what each adds to the biases (conv_params, `classes`).
  *
- * Where the host has folded constant inputs into the biases, and these differ from place to place, as they do where
+ * Where the host has folded constant inputs into the biases, and their sums differ from place to place, as they do where
  * windows reach into the padding, positions of one class have the same amounts on top. They lie behind the channels.
  */
 #ifndef ES_CLASSES_H
@@ -19,38 +19,17 @@ typedef struct {
     uint32_t count;
 } es_classes_t;
 
-ES_INLINE es_classes_t es_classes_of(const es_conv_params_t *params, const es_channel_t *channels,
-                                     const int8_t *output) {
-    es_classes_t classes = {NULL, NULL, output, (uint32_t)params->out_c, params->classes};
-    if (params->classes != 0) {
-        classes.amounts = (const int16_t *)(const void *)(channels + classes.rows);
-        classes.positions = (const uint8_t *)(classes.amounts + params->classes * classes.rows);
-    }
-    return classes;
-}
+es_classes_t es_classes_of(const es_conv_params_t *params, const es_channel_t *channels, const int8_t *output);
 
-/* The classes of the position that an output belongs to and of those behind it. */
-ES_INLINE const uint8_t *es_classes_at(const es_classes_t *classes, const int8_t *output) {
-    return classes->positions + (uint32_t)(output - classes->output) / classes->rows;
-}
+/* The classes of the position that an output belongs to and of those behind it; where there are amounts. */
+const uint8_t *es_classes_at(const es_classes_t *classes, const int8_t *output);
+
+/* Whether some class adds something to one of `rows` rows; many a row has no weights for the inputs that were folded. */
+bool es_classes_matter(const es_classes_t *classes, uint32_t row, uint32_t rows);
 
 /* What a class adds to row `row` and those behind it. */
 ES_INLINE const int16_t *es_classes_amounts(const es_classes_t *classes, uint32_t of, uint32_t row) {
     return classes->amounts + of * classes->rows + row;
-}
-
-/* Whether some class adds something to a row; many a row has no weights for the inputs that were folded. */
-ES_INLINE bool es_classes_matter(const es_classes_t *classes, uint32_t row) {
-    if (classes->amounts == NULL) {
-        return false;
-    }
-    const int16_t *amount = classes->amounts + row;
-    int32_t any = 0;
-    for (uint32_t left = classes->count; left != 0; left--) {
-        any |= *amount;
-        amount += classes->rows;
-    }
-    return any != 0;
 }
 
 #endif

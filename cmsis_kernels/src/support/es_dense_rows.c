@@ -78,10 +78,7 @@ void es_dense_rows_band(const es_dense_rows_t *dense, const es_dense_band_t *ban
         const uint32_t *line = packed;
         int8_t *to = output + first;
         es_tile_pack_rows(rows, channels, dense->weights + (size_t)first * dense->groups * 4, &walk);
-        bool matter = false;
-        for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
-            matter = matter || es_classes_matter(&dense->classes, first + row);
-        }
+        const bool matter = es_classes_matter(&dense->classes, first, ES_TILE_ROWS);
         const es_channel_t *const exact = all_short(channels, &dense->out) ? NULL : channels;
         for (uint32_t left = band->lines; left != 0; left--) {
             const es_tile_places_t all = {pairs, to, pitch, step};

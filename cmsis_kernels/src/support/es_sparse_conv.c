@@ -365,27 +365,21 @@ static void any_tile(const row_t *row, const es_output_t *out, const void *opera
     }
 }
 
-/* Tiles one after another. */
-ES_INLINE void make_some(const row_t *row, const es_output_t *out, const uint8_t *operands, int8_t *output, uint32_t tiles) {
-    if (row->is_short) {
-        es_lists_outputs(&row->lists, operands, output, tiles);
-        return;
-    }
-    for (; tiles != 0; tiles--) {
-        any_tile(row, out, operands, output);
-        operands += 4 * ES_LISTS_WORDS;
-        output += ES_LISTS_WORDS * row->lists.pitch;
-    }
-}
-
 /* All outputs of a band that one row of weights makes; the last tile of an output row goes over the one before. */
 static void make_tiles(const row_t *row, const es_output_t *out, const band_t *band, int8_t *output) {
     const uint8_t *operands = band->operands;
-    const uint32_t last = band->words - ES_LISTS_WORDS;
+    const uint32_t tiles = band->words / ES_LISTS_WORDS, last = band->words - ES_LISTS_WORDS;
     for (uint32_t left = band->rows; left != 0; left--) {
-        make_some(row, out, operands, output, band->words / ES_LISTS_WORDS);
-        if (last % ES_LISTS_WORDS != 0) {
-            make_some(row, out, operands + 4 * last, output + last * row->lists.pitch, 1);
+        if (row->is_short) {
+            es_lists_outputs(&row->lists, operands, output, tiles);
+            if (last % ES_LISTS_WORDS != 0) {
+                es_lists_outputs(&row->lists, operands + 4 * last, output + last * row->lists.pitch, 1);
+            }
+        } else {
+            for (uint32_t word = 0; word < last; word += ES_LISTS_WORDS) {
+                any_tile(row, out, operands + 4 * word, output + word * row->lists.pitch);
+            }
+            any_tile(row, out, operands + 4 * last, output + last * row->lists.pitch);
         }
         operands += band->row_bytes;
         output += band->row_pitch;
@@ -407,26 +401,28 @@ static void set_starts(starts_t *starts, const es_classes_t *classes, uint32_t p
     }
 }
 
-/* As make_some, where the words' positions have classes: as many tiles at a time as have the first one's. */
-ES_APART void make_classes(row_t *row, const es_output_t *out, const starts_t *starts, const uint8_t *lower,
-                           const uint8_t *upper, const uint8_t *operands, int8_t *output, uint32_t tiles) {
-    while (tiles != 0) {
-        const uint32_t low = es_read_u32(lower), high = es_read_u32(upper);
+/* An output row where classes of positions add to the biases: as many tiles at a time as have the first one's. */
+static void make_classes(row_t *row, const es_output_t *out, const starts_t *starts, const band_t *band,
+                         const uint8_t *lower, const uint8_t *upper, const uint8_t *operands, int8_t *output) {
+    const uint32_t last = band->words - ES_LISTS_WORDS;
+    for (uint32_t word = 0, next; word < band->words; word = next) {
+        const uint32_t at = word < last ? word : last;
+        const uint32_t low = es_read_u32(lower + at), high = es_read_u32(upper + at);
         int64_t *const start = row->lists.start;
         start[0] = starts->upper[high & 0xff] + starts->lower[low & 0xff];
         start[1] = starts->upper[high >> 8 & 0xff] + starts->lower[low >> 8 & 0xff];
         start[2] = starts->upper[high >> 16 & 0xff] + starts->lower[low >> 16 & 0xff];
         start[3] = starts->upper[high >> 24] + starts->lower[low >> 24];
-        uint32_t same = 0;
-        do {
-            same++;
-            lower += ES_LISTS_WORDS;
-            upper += ES_LISTS_WORDS;
-        } while (same != tiles && es_read_u32(lower) == low && es_read_u32(upper) == high);
-        make_some(row, out, operands, output, same);
-        operands += same * 4 * ES_LISTS_WORDS;
-        output += same * ES_LISTS_WORDS * row->lists.pitch;
-        tiles -= same;
+        int8_t *const to = output + at * row->lists.pitch;
+        next = word + ES_LISTS_WORDS;
+        if (!row->is_short) {
+            any_tile(row, out, operands + 4 * at, to);
+            continue;
+        }
+        while (next <= last && es_read_u32(lower + next) == low && es_read_u32(upper + next) == high) {
+            next += ES_LISTS_WORDS;
+        }
+        es_lists_outputs(&row->lists, operands + 4 * at, to, (next - word) / ES_LISTS_WORDS);
     }
 }
 
@@ -435,17 +431,11 @@ static void make_class_tiles(row_t *row, const es_output_t *out, const band_t *b
                              uint32_t place) {
     const uint8_t *operands = band->operands;
     int8_t *output = band->output + place;
-    const uint32_t last = band->words - ES_LISTS_WORDS;
     starts_t starts;
     set_starts(&starts, classes, place, (uint32_t)row->channel->bias);
     for (uint32_t left = band->rows; left != 0; left--) {
-        const uint8_t *const lower = es_classes_at(classes, output);
-        const uint8_t *const upper = es_classes_at(classes, output + band->distance);
-        make_classes(row, out, &starts, lower, upper, operands, output, band->words / ES_LISTS_WORDS);
-        if (last % ES_LISTS_WORDS != 0) {
-            make_classes(row, out, &starts, lower + last, upper + last, operands + 4 * last,
-                         output + last * row->lists.pitch, 1);
-        }
+        make_classes(row, out, &starts, band, es_classes_at(classes, output),
+                     es_classes_at(classes, output + band->distance), operands, output);
         operands += band->row_bytes;
         output += band->row_pitch;
     }
@@ -502,7 +492,7 @@ static void make_band(const run_t *run, const band_t *band) {
         const es_sparse_list_t entries = run->sparse->list(&cursor, layout->columns, &operands, run->list);
         close_lists(&row, run->list, &entries);
         set_channel(&row, &run->weights.channels[i], &run->weights.out, entries.sum);
-        if (ES_UNLIKELY(es_classes_matter(&run->classes, i))) {
+        if (ES_UNLIKELY(es_classes_matter(&run->classes, i, 1))) {
             make_class_tiles(&row, &run->weights.out, band, &run->classes, i);
         } else {
             make_tiles(&row, &run->weights.out, band, band->output + i);
