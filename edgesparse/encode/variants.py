@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from edgesparse import native
 from edgesparse.encode.cost import Price, Zeros
 from edgesparse.encode.encoded import Variant
-from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.job import Job, job_of, parts
+from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.work import WORK
 
 __all__ = ["scratch_bytes", "variants_of"]

@@ -352,8 +352,8 @@ static const uint8_t *classes_at(const es_skip_block_t *block, const int8_t *out
 /* A row of `positions` outputs under `count` tap rows. `fast`: block is short and whole, lanes hold any window, and there
  * are no classes.
  */
-ES_INLINE void multiply_row(const es_skip_lists_t *lists, es_skip_block_t *block, const tap_row_t *rows,
-                            uint32_t count, bool fast, uint32_t positions, int8_t *output) {
+ES_INLINE void multiply_row(const es_skip_lists_t *lists, es_skip_block_t *block, const tap_row_t *rows, uint32_t count,
+                            bool fast, uint32_t positions, int8_t *output) {
     const uint8_t *class = fast ? NULL : classes_at(block, output);
     const uint32_t taps = (uint32_t)lists->window.kernel_w;
     const uint32_t step = (uint32_t)lists->window.stride_w;

@@ -51,9 +51,9 @@ typedef struct {
     uint32_t rows; /* that there are, 1..8 */
     bool is_short; /* all may take the short requantisation */
     es_output_t out;
-    es_classes_t classes;   /* of the positions */
-    const int16_t *amounts; /* of a class, for `channels`, that are on top of the biases; NULL: none */
-    uint32_t first;         /* of the rows */
+    es_classes_t classes;    /* of the positions */
+    const int16_t *amounts;  /* of a class, for `channels`, that are on top of the biases; NULL: none */
+    uint32_t first;          /* of the rows */
     es_lists_outputs_t fast; /* the same, for es_lists_span_outputs */
 } es_skip_block_t;
 

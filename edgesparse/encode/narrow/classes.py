@@ -24,7 +24,7 @@ MOST_COLUMNS = 16384
 
 _AMOUNTS = np.iinfo(np.int16)
 
-_A_ROW, _A_CHANNEL, _A_WEIGHT = 10, 50, 1
+_A_ROW, _A_CHANNEL, _A_WEIGHT = 8, 50, 1
 """Instructions a position on Cortex-M4: what a row with amounts takes, what a channel that goes
 saves with the depthwise output and the rescaling behind it, and what one of its weights saves."""
 

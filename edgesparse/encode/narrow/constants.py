@@ -120,19 +120,23 @@ class _Axis:
     taps: NDArray[np.int64]
 
 
+def _alike(lines: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first line of each kind, and the kind of each line; np.unique is much slower."""
+    kinds: dict[bytes, int] = {}
+    inverse = np.array([kinds.setdefault(line.tobytes(), len(kinds)) for line in lines], np.int64)
+    return np.unique(inverse, return_index=True)[1], inverse
+
+
 def _axis(
     lines: NDArray[np.int64], places: int, taps: int, step: int, dilation: int, pad: int, size: int
 ) -> _Axis:
     """lines: [1 or size, values of a line]; equal lines are one to a window."""
     at = np.arange(places)[:, np.newaxis] * step - pad + np.arange(taps) * dilation
-    if len(lines) == 1:
-        same = np.zeros(size, np.int64)
-    else:
-        _, first, inverse = np.unique(lines, axis=0, return_index=True, return_inverse=True)
-        same = first[inverse.reshape(-1)]
+    first, kinds = _alike(lines)
+    same = np.broadcast_to(first[kinds], (size,))
     met = np.where((at >= 0) & (at < size), same[np.clip(at, 0, size - 1)], -1)
-    found, inverse = np.unique(met, axis=0, return_inverse=True)
-    return _Axis(inverse.reshape(-1), found)
+    found, kinds = _alike(met)
+    return _Axis(kinds, met[found])
 
 
 def _windows(factors: Values, g: WindowGeometry) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 from edgesparse import ops
 from edgesparse.edges import device_input, device_output
 from edgesparse.encode.narrow.classes import may_have_classes, pays, split
-from edgesparse.encode.narrow.constants import Values, constant_channels, sums_of, unknown, weights_of
+from edgesparse.encode.narrow.constants import (
+    Values,
+    constant_channels,
+    sums_of,
+    unknown,
+    weights_of,
+)
 from edgesparse.model import Model, Node
 from edgesparse.ops import (
     AddOptions,

@@ -82,9 +82,7 @@ class _Rewriter:
             values = self.known.get(index, unknown(mask.size))
             even = is_even(values)
             gone = np.flatnonzero(mask & is_known(values))
-            constants = {
-                int(i): values[:1, :1, i] if even[i] else values[:, :, i] for i in gone
-            }
+            constants = {int(i): values[:1, :1, i] if even[i] else values[:, :, i] for i in gone}
             found[index] = Narrowing(mask.size, tuple(kept.tolist()), constants)
         return found
 
