@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -29,10 +28,9 @@ drop = importlib.import_module("edgesparse.encode.narrow.drop")
 
 
 @pytest.fixture(autouse=True)
-def classes_always_pay(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def classes_always_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few channels go."""
     monkeypatch.setattr(drop, "pays", lambda *_: True)
-    yield
 
 
 def filters(rng: np.random.Generator, shape: tuple[int, ...], zeros: float) -> NDArray[np.int8]:
