@@ -9,11 +9,11 @@
  *   es_tile_pack_columns(to, a, b, groups)  packs two columns; returns the next place
  *   es_tile_pack_rows(to, channels, weights, walk)  packs ES_TILE_ROWS rows with their channels; returns the word
  *                                       that says how they end: ES_TILE_OUTPUTS, or the caller makes it ES_TILE_SUMS
- *   es_tile_add_biases(rows, channels, first, second)  gives packed rows other biases: those of the channels and, for the
- *                                       first and for the second column, an amount a row
- *   es_tile_make(rows, columns, walk, places)  outputs of two columns each by the short requantisation; at ES_TILE_SUMS the
- *                                       sums of the first two columns alone, to places->output as
- *                                       int32_t[ES_TILE_ROWS][2]
+ *   es_tile_add_biases(rows, channels, first, second)  gives packed rows other biases: those of the channels and,
+ *                                       for the first and for the second column, an amount a row
+ *   es_tile_make(rows, columns, walk, places)  outputs of two columns each by the short requantisation; at
+ *                                       ES_TILE_SUMS the sums of the first two columns alone, to places->output
+ *                                       as int32_t[ES_TILE_ROWS][2]
  *   ES_DOT_ROWS                         rows of es_dot_rows
  *   es_dot_rows(acc, rows, column, groups)  adds the products of rows of int8, at multiples of 4, with such a column
  *

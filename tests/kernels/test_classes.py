@@ -23,7 +23,7 @@ from tests.tflite_builder import Builder
 from tests.with_params import with_params
 
 EXAMPLES = int(os.environ.get("EDGESPARSE_EXAMPLES", "60"))
-ENCODINGS = ["dense", "delta8", "bitmap", "run4", "group4", "dense_sums", "pairs"]
+ENCODINGS = ["dense", "delta8", "bitmap", "run4", "group4", "dense_sums"]
 drop = importlib.import_module("edgesparse.encode.narrow.drop")
 
 

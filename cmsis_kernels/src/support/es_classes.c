@@ -14,9 +14,6 @@ const uint8_t *es_classes_at(const es_classes_t *classes, const int8_t *output) 
 }
 
 bool es_classes_matter(const es_classes_t *classes, uint32_t row, uint32_t rows) {
-    if (classes->amounts == NULL) {
-        return false;
-    }
     for (uint32_t of = 0; of < classes->count; of++) {
         const int16_t *amount = es_classes_amounts(classes, of, row);
         for (uint32_t i = 0; i < rows; i++) {

@@ -24,7 +24,7 @@ es_classes_t es_classes_of(const es_conv_params_t *params, const es_channel_t *c
 /* The classes of the position that an output belongs to and of those behind it; where there are amounts. */
 const uint8_t *es_classes_at(const es_classes_t *classes, const int8_t *output);
 
-/* Whether some class adds something to one of `rows` rows; many a row has no weights for the inputs that were folded. */
+/* Whether, where there are amounts, some class adds something to one of `rows` rows; many a row has no weights for the inputs that were folded. */
 bool es_classes_matter(const es_classes_t *classes, uint32_t row, uint32_t rows);
 
 /* What a class adds to row `row` and those behind it. */

@@ -3,9 +3,7 @@
 #include "es_op_conv.h"
 
 /* Whether a kernel may leave zero activations out. */
-static bool skips(const es_kernel_t *kernel) {
-    return kernel->id == ES_KERNEL_conv_2d_lists_s8 || kernel->id == ES_KERNEL_conv_2d_pairs_s8;
-}
+static bool skips(const es_kernel_t *kernel) { return kernel->id == ES_KERNEL_conv_2d_lists_s8; }
 
 /* Behind the channels: amounts for the biases of each class, and the class of each position. The bounds keep every kernel
  * with sparse weights from making positions one by one.
