@@ -10,9 +10,12 @@ import typer
 
 from edgesparse.cli.options import (
     BoardOption,
+    EveryOption,
+    HistogramsOption,
     InputsOption,
     JsonOption,
     ModelArgument,
+    RateOption,
     ResetOption,
     TimeoutOption,
 )
@@ -71,6 +74,9 @@ def deploy(
             " relative=SHARE, flat=FRACTION or threshold=MAGNITUDE.",
         ),
     ] = None,
+    every: EveryOption = 1,
+    rate: RateOption = 0,
+    histograms: HistogramsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a model on a board and show each layer's zeros, work and cost.
@@ -93,6 +99,9 @@ def deploy(
         firmware=firmware,
         reset_state=reset_state,
         part=part,
+        every=every,
+        rate=rate,
+        histograms=histograms,
     )
     document = deploy_model(model, recipe, options, quiet=as_json)
     if as_json:

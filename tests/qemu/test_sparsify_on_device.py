@@ -11,12 +11,14 @@ import pytest
 from edgesparse import demo
 from edgesparse.deploy.boards import Board
 from edgesparse.deploy.run import Options, deploy_model
-from edgesparse.deploy.session import Session
+from edgesparse.deploy.session import ENDLESS, FLAG_HISTOGRAMS, FROM_LINK, Session
 from edgesparse.errors import DeviceFaultError
 from edgesparse.inputs import load_inputs
 from edgesparse.pipeline import Recipe, convert_model, read_model
 from edgesparse.sparsify import Rule
 from edgesparse.telemetry.log import replay
+from edgesparse.telemetry.record import Event, Memory, Record, fields_of
+from edgesparse.telemetry.runs import WindowResult
 from tests.conformance.make_vectors import small_image
 from tests.devices import power_on
 from tests.on_device import check_alike, run_both
@@ -90,3 +92,40 @@ def test_a_restart_brings_the_weights_back(board: Board) -> None:
     assert (after.outputs, after.layers[1].macs_done) == (
         before.outputs, before.layers[1].macs_done,
     )  # fmt: skip
+
+
+def test_windows_and_memory_marks_leave_the_image_in_ram_alone(board: Board) -> None:
+    image, _ = convert_model(read_model(None), Recipe(on_device=RULES[0]))
+    row = load_inputs(demo.data_path()).x[0][0].astype(np.int8).tobytes()
+    room = image.arena_bytes + len(image.device_bytes())
+    events: list[Event] = []
+    with power_on(board, image.device_bytes(), arena_bytes=room) as target:
+        session = Session(target, observe=events.append)
+        session.hello()
+        session.sparsify(1, smallest=1000, limit=0)
+        thinned = session.run_from_link([row])
+        session.send_input(0, row)
+        (window,) = session.watch(FROM_LINK, 1, every=2, flags=FLAG_HISTOGRAMS)
+        again = session.run_from_link([row])
+    assert again.outputs == thinned.outputs
+    assert isinstance(window, WindowResult)
+    for one, other in zip(window.layers, thinned.layers, strict=True):
+        assert one.activation_zeros_sum == other.activation_zeros
+        assert one.macs_done_sum == other.macs_done
+    records = [e for e in events if isinstance(e, Record) and e.type == "memory"]
+    last = fields_of(records[-1], Memory)
+    assert 0 < last.arena_high_bytes <= last.arena_used_bytes == image.arena_bytes
+
+
+def test_is_refused_while_runs_are_left_to_do(board: Board) -> None:
+    image = small_image("bitmap", changeable=True)
+    with power_on(board, image) as target:
+        session = Session(target)
+        session.hello()
+        session.send_input(0, bytes(72))
+        runs = session.watch(FROM_LINK, ENDLESS)
+        with pytest.raises(DeviceFaultError, match="refused SPARSIFY: bad_record"):
+            session.sparsify(0, smallest=1, limit=0)
+        runs.close()
+        session.abort()
+        assert session.sparsify(0, smallest=72, limit=0).zeros == 72

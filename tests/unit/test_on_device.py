@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from edgesparse.deploy.boards import find_board
+from edgesparse.deploy.native import SUMS_BYTES
 from edgesparse.deploy.on_device import check_room, orders, parse_on_device
 from edgesparse.deploy.open import Capacity
 from edgesparse.deploy.session import Session
@@ -59,7 +60,7 @@ def test_a_board_without_room_is_named():
     with pytest.raises(DoesNotFitError) as refused:
         check_room(image, NATIVE, Capacity(None, 0, needed - 1, 0))
     assert (refused.value.needed_bytes, refused.value.available_bytes) == (needed, needed - 1)
-    with power_on(NATIVE, image.device_bytes(), arena_bytes=needed - 16) as target:
+    with power_on(NATIVE, image.device_bytes(), arena_bytes=needed - 16 - SUMS_BYTES) as target:
         session = Session(target)
         session.hello()
         with pytest.raises(DeviceFaultError, match="no_memory"):

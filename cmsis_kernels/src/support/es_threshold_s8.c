@@ -2,7 +2,7 @@
 #include "es_kernels.h"
 
 enum {
-    STEP = 16 /* bytes that a turn of the loop takes */
+    STEP = 8 /* bytes that a turn of the loop takes */
 };
 
 /* The same byte four times. */
@@ -16,15 +16,11 @@ uint32_t es_threshold_s8(int8_t *data, uint32_t count, int32_t zero_point, uint3
     es_near_t near = {four(zero_point), four(low), four(high - low), 0, 0};
     const int8_t *from = data;
     for (; count >= STEP; count -= STEP) {
-        uint32_t a, b, c, d;
+        uint32_t a, b;
         es_load_pair(from, 8, a, b);
-        es_load_pair(from, 8, c, d);
         a = es_near_to_zero(a, &near);
         b = es_near_to_zero(b, &near);
         es_store_pair(data, 8, a, b);
-        c = es_near_to_zero(c, &near);
-        d = es_near_to_zero(d, &near);
-        es_store_pair(data, 8, c, d);
     }
     for (; count != 0; count--, data++) {
         if (*data >= low && *data <= high) {
