@@ -25,7 +25,7 @@ from edgesparse.pipeline import AUTO, OFF, Recipe
 from edgesparse.sparsify.granularity import check_granularity
 from edgesparse.sparsify.rule import SHARE_METHODS
 
-__all__ = ["SCHEMA_VERSION", "Bench", "as_document", "measure", "measure_all"]
+__all__ = ["SCHEMA_VERSION", "Bench", "as_document", "deployed", "measure", "measure_all"]
 
 SCHEMA_VERSION = 1
 """Of the document: keys may be added to it, but never change."""
@@ -126,6 +126,19 @@ def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -
     return {"zeros": usual - without_zeros, "records": with_records - usual}
 
 
+def deployed(path: Path | None, recipe: Recipe, options: Options) -> dict[str, Any]:
+    """The document of a model's runs on a board, of which no log is kept.
+
+    Raises what deploy_model raises.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = replace(options, log=Path(folder) / "log")
+        try:
+            return deploy_model(path, recipe, options, quiet=True)
+        except StoppedError:
+            raise StoppedError from None  # without the place of the log, which goes away
+
+
 def measure(
     bench: Bench,
     path: Path | None,
@@ -140,19 +153,14 @@ def measure(
     Raises what deploying the model raises.
     """
     recipe = bench.recipe(sparsity, skip)
-    with tempfile.TemporaryDirectory() as folder:
-        options = Options(
-            board=board_name,
-            inputs=bench.inputs,
-            runs=bench.runs,
-            log=Path(folder) / "log",
-            timeout_s=bench.timeout_s,
-            part=part,
-        )
-        try:
-            document = deploy_model(path, recipe, options, quiet=True)
-        except StoppedError:
-            raise StoppedError from None  # without the place of the log, which goes away
+    options = Options(
+        board=board_name,
+        inputs=bench.inputs,
+        runs=bench.runs,
+        timeout_s=bench.timeout_s,
+        part=part,
+    )
+    document = deployed(path, recipe, options)
     image = image_for(path, recipe, options)
     entry = {key: document[key] for key in _ENTRY_KEYS if key in document}
     entry |= {
