@@ -25,10 +25,12 @@ from edgesparse.pipeline import AUTO, OFF, Recipe
 from edgesparse.sparsify.granularity import check_granularity
 from edgesparse.sparsify.rule import SHARE_METHODS
 
-__all__ = ["SCHEMA_VERSION", "Bench", "as_document", "deployed", "measure", "measure_all"]
+__all__ = ["RUNS", "SCHEMA_VERSION", "Bench", "as_document", "deployed", "measure", "measure_all"]
 
 SCHEMA_VERSION = 1
 """Of the document: keys may be added to it, but never change."""
+RUNS = 3
+"""Inferences that a count is the mean of, unless another number is asked for."""
 
 # What deploy's document says of the run, not of this computer; a part where one was modelled.
 _ENTRY_KEYS = ("model", "model_sha256", "board", "cycles_part", "unit", "runs", "firmware_build_id")
@@ -62,7 +64,7 @@ class Bench:
     choice: Recipe = field(default_factory=Recipe)
     skips: tuple[str, ...] = (AUTO,)
     inputs: Path | None = None
-    runs: int = 3
+    runs: int = RUNS
     timeout_s: float = 60.0
     profile: bool = False
     granularity: str = "element"
