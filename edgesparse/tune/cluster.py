@@ -58,7 +58,7 @@ class ClusterRunner:
             self._client.submit(run_trial, self._key, trial, pure=False): trial for trial in trials
         }
         try:
-            for future in self._as_completed(futures):
+            for future in self._as_completed(list(futures), loop=self._client.loop):
                 yield futures[future], future.result()
         finally:
             self._client.cancel(list(futures))
