@@ -46,7 +46,7 @@ def tune(
     ] = "auto",
     granularity: Annotated[
         str, typer.Option("--granularity", metavar="G,…", help="Granularities to compare.")
-    ] = "element",
+    ] = "element,filter",
     depthwise: DepthwiseOption = False,
     output: Annotated[
         Path | None,

@@ -80,7 +80,7 @@ class Tuning:
     max_drop: float = 0.01
     search: str = "auto"
     methods: tuple[str, ...] = (AUTO,)
-    granularities: tuple[str, ...] = ("element",)
+    granularities: tuple[str, ...] = ("element", "filter")
     optimize: str = "cycles"
     cpu: str | None = None
     board: str | None = "qemu"

@@ -113,6 +113,11 @@ def render_tuning(document: dict[str, Any]) -> Table:
         f"{trials['known']} trials in {trials['file']}, {trials['new']} of them new",
         f"wrote {document['output']} and {document['policy']}",
     ]
+    if document["drop"]["share"] > document["max_drop"]:
+        caption.append(
+            f"the rows held out lose more than was allowed: {dense['rows']} rows of the search are"
+            " few, give more or a smaller --max-drop"
+        )
     if cost["reason"] is not None:
         caption.append(f"not measured: {cost['reason']}")
     table = Table(

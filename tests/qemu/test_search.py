@@ -32,6 +32,7 @@ def test_a_search_ends_with_instructions_measured(tmp_path: Path) -> None:
         tmp_path / "trials.jsonl",
         max_drop=0.05,
         methods=("relative",),
+        granularities=("element",),
         optimize="instructions",
         rows=40,
         jobs=1,

@@ -485,6 +485,7 @@ def tuning(folder, **changed):
         board=None,
         jobs=1,
         methods=("relative",),
+        granularities=("element",),
     )
     return replace(plan, **changed)
 
