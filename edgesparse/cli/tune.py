@@ -22,6 +22,10 @@ def tune(
     max_drop: Annotated[
         float, typer.Option("--max-drop", help="Accuracy that may be lost: 0.01 is one point.")
     ] = 0.01,
+    margin: Annotated[
+        float,
+        typer.Option("--margin", help="Standard errors of the loss that --max-drop has to cover."),
+    ] = 1.0,
     optimize: Annotated[
         str,
         typer.Option(
@@ -120,6 +124,7 @@ def tune(
         policy_out or written.with_suffix(".toml"),
         trials or Path(f"{name}-trials.jsonl"),
         max_drop=max_drop,
+        margin=margin,
         search=search,
         methods=parse_names(method),
         granularities=parse_names(granularity),

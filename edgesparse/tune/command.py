@@ -60,7 +60,8 @@ class Tuning:
         model: a .tflite file; None is the bundled demo.
         data: an .npz file with rows x and perhaps labels y.
         output, policy, trials: files to write.
-        max_drop: accuracy that may be lost, as a share of the rows.
+        max_drop: accuracy that may be lost, as a share of the rows; margin: standard errors of it
+            that have to fit in as well, see strategy.Budget.
         search, methods: see tune.search.
         granularities: see sparsify.granularity.
         optimize: one of OBJECTIVES.
@@ -78,6 +79,7 @@ class Tuning:
     policy: Path
     trials: Path
     max_drop: float = 0.01
+    margin: float = 1.0
     search: str = "auto"
     methods: tuple[str, ...] = (AUTO,)
     granularities: tuple[str, ...] = ("element", "filter")
@@ -98,6 +100,8 @@ class Tuning:
             raise UsageError(f"cannot optimize for '{self.optimize}'", hint=f"one of: {known}")
         if not 0.0 <= self.max_drop <= 1.0:
             raise UsageError(f"--max-drop {self.max_drop:g} is outside 0 ... 1")
+        if not 0.0 <= self.margin <= 10.0:
+            raise UsageError(f"--margin {self.margin:g} is outside 0 ... 10")
         if self.dask is not None and self.jobs is not None:
             raise UsageError("--jobs is for this computer, --dask has workers of its own")
 
@@ -144,8 +148,7 @@ def tune_file(tuning: Tuning, *, quiet: bool) -> dict[str, Any]:
     try:
         with _runner(tuning, job) as runner, ProgressBar(tuning.optimize, quiet=quiet) as bar:
             dense = _dense(store, runner, space)
-            allowed = math.floor(tuning.max_drop * dense.rows + 1e-9)
-            budget = Budget(dense.right - allowed, tuning.optimize, tuning.granularities)
+            budget = Budget(tuning.max_drop, tuning.optimize, tuning.granularities, tuning.margin)
             bar.dense = dense
             engine = Engine(store, runner, budget, bar.update)
             methods = methods_of(tuning.search, tuning.methods)
@@ -166,6 +169,7 @@ def tune_file(tuning: Tuning, *, quiet: bool) -> dict[str, Any]:
         "optimize": tuning.optimize,
         "cpu": job.goal.cpu,
         "max_drop": tuning.max_drop,
+        "margin": tuning.margin,
         "trials": {
             "file": str(tuning.trials),
             "known": len(store.trials()),

@@ -121,7 +121,7 @@ def render_tuning(document: dict[str, Any]) -> Table:
     if cost["reason"] is not None:
         caption.append(f"not measured: {cost['reason']}")
     table = Table(
-        title=f"{document['model']}, {100 * document['max_drop']:g} % may be lost",
+        title=f"{document['model']}, {100 * document['max_drop']:g} points of accuracy may be lost",
         caption="\n".join(caption),
         box=box.SIMPLE_HEAD,
         show_edge=False,

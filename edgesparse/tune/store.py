@@ -52,6 +52,8 @@ class _LayerLine(_Line):
 class _ResultLine(_Line):
     right: int
     rows: int
+    lost: int
+    gained: int
     distance: float
     predicted_cycles: int
     predicted_instructions: int

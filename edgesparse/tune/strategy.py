@@ -5,6 +5,7 @@ It knows nothing of where trials run.  Those of one batch may run at the same ti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -36,17 +37,26 @@ Steps = Generator[Batch, list[Result], T]
 class Budget:
     """What a search has to keep to.
 
-    least_right: rows that have to be right.  optimize: what is to become small; see Result.cost.
+    max_drop: accuracy that may be lost, as a share of the rows.  margin: standard errors of the
+    loss that have to fit in as well.  optimize: what is to become small; see Result.cost.
     granularities: of the groups that may be taken.
+
+    Why a margin: the cheapest of many trials is among those that were lucky with the rows of the
+    search.  One standard error is the rule of L. Breiman et al., "Classification and Regression
+    Trees", 1984, for that.  The rows are the same for both models, so only those count that one of
+    them alone has right: with l lost and g gained the loss is l - g ± √(l + g) rows.
     """
 
-    least_right: int
+    max_drop: float
     optimize: str
     granularities: tuple[str, ...] = ("element",)
+    margin: float = 1.0
 
     def keeps(self, result: Result) -> bool:
         """Whether a result is within the budget."""
-        return result.right >= self.least_right
+        error = math.sqrt(result.lost + result.gained)
+        loss = result.lost - result.gained + self.margin * error
+        return loss <= self.max_drop * result.rows + 1e-9
 
     def cost(self, result: Result) -> int:
         """What is to become small."""
@@ -63,8 +73,8 @@ def highest(
 ) -> Steps[int]:
     """The last level that keeps the accuracy, -1 if none does; levels go from mild to harsh.
 
-    Cuts the levels into PROBES + 1 parts and goes on in the one behind the last probe that keeps
-    it, so accuracy is taken to fall along the levels, as far as that matters.
+    Cuts the levels into PROBES + 1 parts and goes on before the first probe that does not keep it:
+    what keeps it behind one that does not was lucky with the rows.
     """
     low, high = -1, len(levels)
     while high - low > 1:
@@ -73,9 +83,9 @@ def highest(
         trials = tuple(Trial(stage, levels[at], base or space.dense) for at in places)
         rounds = (high - low).bit_length() // 2
         results = yield Batch(trials, PROBES * max(rounds - 1, 0))
-        good = [at for at, result in zip(places, results, strict=True) if keeps(result)]
-        low = max(good, default=low)
-        high = min((at for at in places if at > low), default=high)
+        bad = [at for at, result in zip(places, results, strict=True) if not keeps(result)]
+        high = min(bad, default=high)
+        low = max((at for at in places if at < high), default=low)
     return low
 
 

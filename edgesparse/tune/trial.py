@@ -89,7 +89,8 @@ class Trial:
 class Result:
     """What a trial gave.
 
-    right: of `rows` rows.  distance: of the logits from those of the dense model, squared, mean
+    right: of `rows` rows; lost, gained: those that the dense model alone has right, and those that
+    it alone has wrong.  distance: of the logits from those of the dense model, squared, mean
     over rows (sparsify.compensate.allocate.distance).  predicted_cycles, predicted_instructions: of
     an inference on the goal's core.  flash_bytes: of the image.  zeros, weights: in all layers that
     can be thinned.  seconds: that it took.
@@ -97,6 +98,8 @@ class Result:
 
     right: int
     rows: int
+    lost: int
+    gained: int
     distance: float
     predicted_cycles: int
     predicted_instructions: int
@@ -131,6 +134,7 @@ class Evaluator:
         self._logits = logits_index(self._model)
         self._lock = Lock()
         self._dense = self._tensors(self._model, {})
+        self._dense_right = self._right(self._dense)
         self._base = (self._space.dense, self._dense)
 
     def measure(self, trial: Trial) -> Result:
@@ -140,12 +144,14 @@ class Evaluator:
         known = self._given(trial.assignment, trial.base, self._tensors_of(trial.base))
         found = run_tensors(thinned, known, [self._output, self._logits], threads=1)
         judged = self._job.judged
-        right = classes_of(self._model, found[self._output][judged]) == self._job.classes
+        right = self._right(found)
         encoded = encode(thinned, goal=self._job.goal, zeros=self._job.zeros)
         counts = [weight_counts(thinned, layer.node) for layer in self._space.layers]
         return Result(
             right=int(right.sum()),
             rows=len(right),
+            lost=int((self._dense_right & ~right).sum()),
+            gained=int((right & ~self._dense_right).sum()),
             distance=distance(
                 self._dense[self._logits][judged].astype(np.int8), found[self._logits][judged]
             ),
@@ -156,6 +162,11 @@ class Evaluator:
             weights=sum(weights for weights, _ in counts),
             seconds=round(time.perf_counter() - start, 3),
         )
+
+    def _right(self, tensors: Mapping[int, Rows]) -> NDArray[np.bool_]:
+        """Which of the judged rows are right."""
+        classes = classes_of(self._model, tensors[self._output][self._job.judged])
+        return np.asarray(classes == self._job.classes)
 
     def _given(
         self, assignment: Assignment, base: Assignment, tensors: Mapping[int, Rows]
