@@ -113,15 +113,15 @@ def render_tuning(document: dict[str, Any]) -> Table:
         f"{trials['known']} trials in {trials['file']}, {trials['new']} of them new",
         f"wrote {document['output']} and {document['policy']}",
     ]
-    if document["drop"]["share"] > document["max_drop"]:
+    if document["drop"]["share"] - document["drop"]["standard_error"] > document["max_drop"]:
         caption.append(
             f"the rows held out lose more than was allowed: {dense['rows']} rows of the search are"
-            " few, give more or a smaller --max-drop"
+            " few, give more, or a larger --margin"
         )
     if cost["reason"] is not None:
         caption.append(f"not measured: {cost['reason']}")
     table = Table(
-        title=f"{document['model']}, {100 * document['max_drop']:g} points of accuracy may be lost",
+        title=f"{document['model']}, accuracy may fall by {100 * document['max_drop']:g} %",
         caption="\n".join(caption),
         box=box.SIMPLE_HEAD,
         show_edge=False,
