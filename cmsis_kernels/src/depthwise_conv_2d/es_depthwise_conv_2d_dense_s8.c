@@ -174,7 +174,8 @@ void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t 
     uint32_t *const filters = (uint32_t *)(void *)(rows_at + plan.in_rows * plan.pitch);
     es_depthwise_fill(rows_at, ((uint32_t)p->in_zero_point & 0xffffU) * 0x10001U, plan.in_rows * plan.pitch / 2);
     const es_depthwise_block_t whole = es_depthwise_block(&plan, -p->pad_top, plan.in_rows, rows_at);
-    es_depthwise_strip_t strip = {&plan, &out, rows_at, filters, channels, plan.strip, false, es_depthwise_three(&plan, rows_at)};
+    es_depthwise_strip_t strip = {&plan,    &out,       rows_at, filters,
+                                  channels, plan.strip, false,   es_depthwise_three(&plan, rows_at)};
     const int8_t *image = input;
     for (uint32_t first = 0; first < (uint32_t)p->out_c; first += count) {
         strip.is_three = widen_filters(&plan, (const int8_t *)weights, channels, first, count, filters);
