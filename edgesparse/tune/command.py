@@ -29,7 +29,6 @@ from edgesparse.inputs import Inputs, load_inputs
 from edgesparse.model import Model, save_model
 from edgesparse.pipeline import PROFILE_ROWS, Recipe, read_model
 from edgesparse.rows import device_rows, has_state
-from edgesparse.sparsify import sparsify
 from edgesparse.sparsify.evaluate import Accuracy, halves, predict
 from edgesparse.sparsify.granularity import check_granularity
 from edgesparse.sparsify.policy_toml import policy_toml
@@ -240,7 +239,7 @@ def _judged(
     """Write what was found; how it does on the rows held out, and what it costs."""
     assignment, result = best
     policy = space.policy(assignment)
-    tuned, layers = sparsify(model, policy)
+    tuned, layers = space.thin(assignment)
     save_model(tuned, tuning.output)
     comment = (
         f"edgesparse tune of {model.name}: {result.right} of {result.rows} rows of the search"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgesparse.errors import UnsupportedModelError, UsageError
 from edgesparse.model import Model
 from edgesparse.ops import check_supported
-from edgesparse.sparsify import Policy, Rule
+from edgesparse.sparsify import LayerSparsity, Policy, Rule, sparsify
 from edgesparse.sparsify.granularity import group_ids, group_norms
 from edgesparse.sparsify.layer import Layer, layers_of, span
 from edgesparse.sparsify.policy import LayerRule, matches
@@ -74,6 +74,10 @@ class Space:
                 if rule.method != "none"
             )
         )
+
+    def thin(self, assignment: Assignment) -> tuple[Model, tuple[LayerSparsity, ...]]:
+        """The model as an assignment makes it: all that a search does to weights is done here."""
+        return sparsify(self.model, self.policy(assignment))
 
     def outputs(self, at: int) -> list[int]:
         """The tensors that change first where layer `at` does."""

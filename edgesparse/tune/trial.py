@@ -26,7 +26,6 @@ from edgesparse.errors import TargetError
 from edgesparse.image import build_image
 from edgesparse.model import Model, parse_model
 from edgesparse.rows import Rows, follows, has_state, logits_index, run_tensors
-from edgesparse.sparsify import sparsify
 from edgesparse.sparsify.compensate.allocate import distance
 from edgesparse.sparsify.evaluate import classes_of
 from edgesparse.tune.space import Assignment, Space
@@ -138,9 +137,9 @@ class Evaluator:
         self._base = (self._space.dense, self._dense)
 
     def measure(self, trial: Trial) -> Result:
-        """The result of a trial.  Raises what sparsify and encode raise."""
+        """The result of a trial.  Raises what Space.thin and encode raise."""
         start = time.perf_counter()
-        thinned, _ = sparsify(self._model, self._space.policy(trial.assignment))
+        thinned, _ = self._space.thin(trial.assignment)
         known = self._given(trial.assignment, trial.base, self._tensors_of(trial.base))
         found = run_tensors(thinned, known, [self._output, self._logits], threads=1)
         judged = self._job.judged
@@ -185,7 +184,7 @@ class Evaluator:
                 return self._base[1]
             if base == self._space.dense:
                 return self._dense
-            thinned, _ = sparsify(self._model, self._space.policy(base))
+            thinned, _ = self._space.thin(base)
             known = self._given(base, self._space.dense, self._dense)
             self._base = (base, self._tensors(thinned, known))
             return self._base[1]
