@@ -30,7 +30,7 @@ from edgesparse.model import Model, load_model
 from edgesparse.rows import device_rows, has_state
 from edgesparse.sparsify import Rule, sparsify
 from edgesparse.sparsify.compensate import compensate, measure_sensitivity
-from edgesparse.sparsify.evaluate import Accuracy, evaluate
+from edgesparse.sparsify.evaluate import Accuracy, evaluate, halves
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "accuracy.md"
@@ -58,14 +58,6 @@ def labelled(folder: Path) -> tuple[Model, Inputs] | None:
             inputs, x=(x.reshape(len(y), *inputs.x[0].shape[1:]),), y=y.astype(np.int64), golden=()
         )
     return None if inputs.y is None or has_state(model) else (model, inputs)
-
-
-def halves(labels: Rows) -> tuple[Rows, Rows]:
-    """Every other row of each class, and the rest."""
-    first = np.zeros(len(labels), np.bool_)
-    for label in np.unique(labels):
-        first[np.flatnonzero(labels == label)[::2]] = True
-    return np.flatnonzero(first), np.flatnonzero(~first)
 
 
 def calibration(half: Rows) -> list[int]:

@@ -27,6 +27,7 @@ from edgesparse.cli.replay import replay
 from edgesparse.cli.report import report
 from edgesparse.cli.sparsify import sparsify
 from edgesparse.cli.sweep import sweep
+from edgesparse.cli.tune import tune
 from edgesparse.cli.validate import validate
 from edgesparse.errors import EdgesparseError, StoppedError, UsageError
 
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "firmware": firmware,
     "bench": bench,
     "sweep": sweep,
+    "tune": tune,
     "boards": boards,
     "doctor": doctor,
 }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROFILE_HELP",
+    "CpuOption",
     "DepthwiseOption",
     "GranularityOption",
     "ProfileRowsOption",

@@ -39,7 +39,7 @@ from edgesparse.telemetry.record import Hello
 from edgesparse.telemetry.runs import RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
-__all__ = ["Options", "deploy_model", "image_for", "read_inputs"]
+__all__ = ["Options", "deploy_model", "destination_for", "image_for", "read_inputs"]
 
 DEFAULT_RUNS = 20
 
@@ -99,13 +99,17 @@ def image_for(path: Path | None, recipe: Recipe, options: Options) -> Image:
     Unless the recipe says which zeros to expect in activations, it takes input rows for that which
     are not run.  Raises what deploying raises.
     """
+    return prepare_image(path, recipe, destination_for(path, options))
+
+
+def destination_for(path: Path | None, options: Options) -> Destination:
+    """Where deploy_model runs a model, with the input rows that it leaves over."""
     board = find_board(options.board)
     inputs = read_inputs(options.inputs, bundled=path is None)
     firmware = None if options.firmware is None else given_firmware(options.firmware, board)
     _, run = _row_count(inputs, options.runs)
     left = () if inputs is None else range(run, inputs.rows)
-    place = replace(destination_of(board, firmware=firmware), inputs=inputs, rows=left)
-    return prepare_image(path, recipe, place)
+    return replace(destination_of(board, firmware=firmware), inputs=inputs, rows=left)
 
 
 def _check_batch(image: Image, board: Board, capacity: Capacity, rows: int) -> None:

@@ -29,13 +29,6 @@ def entries(accuracy):
     ]
 
 
-def test_halves_have_the_same_classes_and_no_row_in_common(accuracy):
-    labels = np.tile(np.arange(10), 20)  # even and odd rows would have different classes
-    one, other = accuracy.halves(labels)
-    assert sorted([*one, *other]) == list(range(200))
-    assert np.bincount(labels[one]).tolist() == np.bincount(labels[other]).tolist() == [10] * 10
-
-
 def test_calibration_takes_rows_from_all_of_a_half(accuracy):
     half = np.arange(1000, 3000)
     rows = accuracy.calibration(half)

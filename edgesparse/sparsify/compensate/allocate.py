@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from edgesparse import ops
 from edgesparse.model import Model
-from edgesparse.rows import Rows, logits_index, run_tensors
+from edgesparse.rows import Rows, follows, logits_index, run_tensors
 from edgesparse.sparsify.compensate.layer import Layer
 from edgesparse.sparsify.compensate.moments import problem_of
 from edgesparse.sparsify.compensate.solve import solve
 from edgesparse.sparsify.compensate.trace import trace
 
-__all__ = ["SHARES", "allocate", "sensitivity", "uniform"]
+__all__ = ["SHARES", "allocate", "distance", "sensitivity", "uniform"]
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of zeros at which a layer is tried; the last one is the most that a layer gets."""
@@ -63,12 +63,12 @@ def sensitivity(
         progress(f"layer {layer.node.index}: how much the outputs change without its weights")
         problem = problem_of(model, layer, dense[layer.source], dense[layer.source])
         removed = trace(problem)
-        later = _follows(model, layer.node.outputs[0])
+        later = follows(model, layer.node.outputs[:1])
         given = {i: values[few] for i, values in {**dense, **rows}.items() if i not in later}
         for place, share in enumerate(SHARES):
             solution = solve(layer, problem, removed, round(share * layer.size), swaps=0)
             changed = run_tensors(layer.written(model, solution), given, [logits])[logits]
-            curves[at, place] = _distance(dense[logits][few], changed)
+            curves[at, place] = distance(dense[logits][few], changed)
     return curves
 
 
@@ -104,16 +104,8 @@ def _size(model: Model, layer: Layer, count: str) -> int:
     return layer.size if count == "weights" else ops.macs(model, layer.node)
 
 
-def _follows(model: Model, index: int) -> set[int]:
-    """A tensor and all that is computed from it."""
-    found = {index}
-    for node in model.nodes:
-        if not found.isdisjoint(node.inputs):
-            found.update(node.outputs)
-    return found
-
-
-def _distance(before: Rows, after: Rows) -> float:
+def distance(before: Rows, after: Rows) -> float:
+    """Mean over rows of the squared distance of logits, each row's mean taken out."""
     difference = after.astype(np.float64) - before
     difference -= difference.mean(axis=1, keepdims=True)
     return float((difference**2).sum(axis=1).mean())
