@@ -34,7 +34,8 @@ class Calibration:
     @property
     def others(self) -> list[int]:
         """The rows that are left over."""
-        return np.setdiff1d(np.arange(self.inputs.rows), self.rows).tolist()
+        taken = set(self.rows)
+        return [row for row in range(self.inputs.rows) if row not in taken]
 
 
 def drawn(inputs: Inputs, *, among: Sequence[int] | None = None) -> Calibration:

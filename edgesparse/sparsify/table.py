@@ -78,7 +78,7 @@ def render_layers(document: dict[str, Any]) -> Table:
 
 def _treatment(row: dict[str, Any]) -> str:
     granularity = "" if row["granularity"] == "element" else f" {row['granularity']}"
-    return row["method"] + granularity + (", compensated" if row["compensated"] else "")
+    return f"{row['method']}{granularity}{', compensated' if row['compensated'] else ''}"
 
 
 def _caption(calibration: dict[str, Any] | None) -> str | None:

@@ -8,6 +8,7 @@ last all layers are searched together, towards the dense network's outputs.
 
 ::
 
+    augment.py    more calibration rows than there are
     layer.py      a layer as a matrix, and what it is multiplied with
     moments.py    all that least squares needs to know of the rows
     trace.py      the order in which each row loses its groups of weights

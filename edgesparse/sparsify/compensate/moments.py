@@ -80,7 +80,8 @@ def problems_of(model: Model, layer: Layer, dense: Rows, pruned: Rows) -> list[P
         x = patches(model, layer, pruned, part)
         before = x if dense is pruned else patches(model, layer, dense, part)
         if layer.is_depthwise:
-            sums.add(x.transpose(2, 0, 1), np.einsum("nto,ot->on", before, layer.codes) + bias[:, None])
+            t = np.einsum("nto,ot->on", before, layer.codes) + bias[:, None]
+            sums.add(x.transpose(2, 0, 1), t)
         else:
             sums.add(x[None], (before @ layer.codes.T + bias).T)
     at = [slice(i, i + 1) for i in range(outputs)] if layer.is_depthwise else [slice(None)]

@@ -28,7 +28,7 @@ from edgesparse.sparsify.compensate.steps import Step, Values, Weighted, step_of
 
 __all__ = ["repair"]
 
-_STEPS = 300
+_STEPS = 200
 _LEAST_STEPS = 50
 _MACS = 120e9
 """Most multiply-accumulates in all steps, which takes minutes on one core; then there are fewer."""
@@ -50,7 +50,7 @@ def repair(
     *,
     progress: Callable[[str], None],
 ) -> Model:
-    """Move weights that are not zero, and biases, so that the outputs come closer to the dense ones.
+    """Move weights that are not zero, and biases, to bring the outputs closer to the dense ones.
 
     Args:
         model: the network with zeros.
@@ -62,11 +62,8 @@ def repair(
     Layers that reach the logits through an operator without a gradient here stay as they are.
     """
     net = _Network(model)
-    searched = [
-        _Searched.of(layer, step)
-        for layer in layers
-        if isinstance(step := net.steps.get(layer.node.index), Weighted)
-    ]
+    steps = [(layer, net.steps.get(layer.node.index)) for layer in layers]
+    searched = [_Searched.of(layer, step) for layer, step in steps if isinstance(step, Weighted)]
     if not searched:
         return model
     watched = dict.fromkeys([net.end, *(each.layer.node.outputs[0] for each in searched)])
@@ -134,6 +131,10 @@ class _Network:
         results = {node.outputs[0] for node in self.nodes}
         read = {i for inputs in self.inputs.values() for i in inputs}
         self.sources = sorted(read - results)
+        for node in self.nodes:
+            step = self.steps[node.index]
+            if isinstance(step, Weighted):
+                step.passes_back = node.inputs[0] in results
 
     def forward(self, given: Mapping[int, Values]) -> dict[int, Values]:
         """The values of all tensors."""
@@ -211,13 +212,14 @@ class _Searched:
     @classmethod
     def of(cls, layer: Layer, step: Weighted) -> _Searched:
         """At its beginning."""
+        step.is_searched = True
         found = cls(layer, step, step.weights.copy(), step.bias.copy(), step.weights != 0)
         found.weight_moments = _Moments.like(found.weights)
         found.bias_moments = _Moments.like(step.bias)
         return found
 
     def codes(self) -> Values:
-        """What the weights are rounded to; those that stay never to 0, so that zeros are counted."""
+        """What the weights are rounded to, those that stay never to 0."""
         codes = np.clip(np.rint(self.weights), -LIMIT, LIMIT)
         codes = np.where(codes == 0, np.where(self.weights < 0, -1, 1), codes)
         return np.where(self.kept, codes, 0).astype(np.float32)

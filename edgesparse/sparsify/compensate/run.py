@@ -16,6 +16,7 @@ from edgesparse.ops import check_supported
 from edgesparse.rows import Rows, has_state, run_tensors
 from edgesparse.sparsify.apply import LayerSparsity, Thresholded, threshold, threshold_layers
 from edgesparse.sparsify.compensate.allocate import Curves, allocate, sensitivity
+from edgesparse.sparsify.compensate.augment import augmented
 from edgesparse.sparsify.compensate.layer import Layer, find_layers
 from edgesparse.sparsify.compensate.moments import problems_of
 from edgesparse.sparsify.compensate.plan import Task, Wanted
@@ -68,7 +69,8 @@ def compensate_model(
 
     Args:
         model: the model, which stays as it is.
-        rules, depthwise: as of sparsify; or the zero groups of layers, by their tensor of weights.
+        rules: as of sparsify; or the zero groups of layers, by their tensor of weights.
+        depthwise: as of sparsify.
         rows: calibration rows of the device's inputs, as of rows.device_rows; no labels.
         progress: is told what is being done, in a few words.
 
@@ -138,7 +140,7 @@ def compensate(
     changed = replace_weights(model, fixed or {})
     if not todo:
         return changed
-    rows = _few(model, rows, [task.layer for task, _ in todo])
+    rows = _enough(model, rows, [task.layer for task, _ in todo])
     changed = _one_by_one(model, changed, rows, todo, progress)
     if repaired:
         again = {layer.weights: layer for layer in find_layers(changed)}
@@ -205,7 +207,7 @@ def measure_sensitivity(
     """
     _check(model, rows)
     tasks = _all_tasks(model, granularity, depthwise=depthwise)
-    rows = _few(model, rows, [task.layer for task in tasks])
+    rows = _enough(model, rows, [task.layer for task in tasks])
     return sensitivity(model, tasks, rows, progress=progress)
 
 
@@ -234,8 +236,9 @@ def _check(model: Model, rows: Mapping[int, Rows]) -> None:
         )
 
 
-def _few(model: Model, rows: Mapping[int, Rows], layers: Iterable[Layer]) -> dict[int, Rows]:
-    """As many rows, evenly over all, as keep what is held of them within _ROWS_BYTES."""
+def _enough(model: Model, rows: Mapping[int, Rows], layers: Iterable[Layer]) -> dict[int, Rows]:
+    """As many rows, made up ones among them, as keep what is held of them within _ROWS_BYTES."""
+    rows = augmented(model, rows)
     held = {index for layer in layers for index in (layer.source, layer.node.outputs[0])}
     each = 2 * sum(model.tensors[index].elements for index in held)
     count = min(len(values) for values in rows.values())

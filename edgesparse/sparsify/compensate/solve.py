@@ -87,4 +87,4 @@ def _factors(problem: Problem, layer: Layer, weights: Matrix) -> NDArray[np.floa
     if layer.has_one_scale:
         losses = np.broadcast_to(losses.sum(axis=1, keepdims=True), losses.shape)
     enough = losses <= losses.min(axis=0) / _WORTH
-    return np.array(FACTORS)[enough.argmax(axis=0)]
+    return np.asarray(np.array(FACTORS)[enough.argmax(axis=0)])

@@ -32,6 +32,7 @@ from edgesparse.ops.reduction import MeanOptions
 __all__ = ["Step", "Values", "Weighted", "step_of"]
 
 Values = NDArray[np.float32]
+_CACHE_BYTES = 512 * 1024
 
 
 class Step(Protocol):
@@ -113,15 +114,26 @@ class _Window:
 class Weighted:
     """A layer with weights [outputs, taps] and biases, in codes; gradients are of those.
 
-    factors: what a step of an output's accumulator is worth in steps of its code.
+    factors: what a step of an output's accumulator is worth in steps of its code.  is_searched:
+    whether the gradient of the weights is needed; passes_back: whether that of the inputs is.
     """
 
     weights: Values
     bias: Values
     factors: Values
     requantised: _Requantised
+    is_searched: bool = field(default=False, init=False)
+    passes_back: bool = field(default=True, init=False)
     weights_gradient: Values = field(init=False)
     bias_gradient: Values = field(init=False)
+
+    def forward(self, inputs: list[Values]) -> Values:
+        """See Step."""
+        raise NotImplementedError
+
+    def backward(self, gradient: Values) -> list[Values]:
+        """See Step."""
+        raise NotImplementedError
 
     def _finish(self, accumulators: Values) -> Values:
         real = (accumulators + self.bias) * self.factors
@@ -151,35 +163,53 @@ class _Connected(Weighted):
 
 @dataclass(slots=True)
 class _Convolved(Weighted):
+    """A few images at a time, so that their patches stay in the cache."""
+
     window: _Window = field(kw_only=True)
-    x: Values = field(init=False)
+    padded: Values = field(init=False)
 
     def forward(self, inputs: list[Values]) -> Values:
-        g = self.window.geometry
-        padded = self.window.padded(inputs[0])
-        taps = self.window.taps()
-        if len(taps) == 1:
-            self.x = padded[taps[0]].reshape(-1, g.in_c)
-        else:
-            shape = (len(padded), g.out_h, g.out_w, len(taps), g.in_c)
-            patches = np.empty(shape, np.float32)
-            for at, tap in enumerate(taps):
-                patches[:, :, :, at] = padded[tap]
-            self.x = patches.reshape(-1, len(taps) * g.in_c)
-        return self._finish(self.x @ self.weights.T).reshape(len(inputs[0]), -1)
+        self.padded = self.window.padded(inputs[0])
+        transposed = np.ascontiguousarray(self.weights.T)
+        sums = np.concatenate([self._patches(part) @ transposed for part in self._parts()])
+        return self._finish(sums).reshape(len(inputs[0]), -1)
 
     def backward(self, gradient: Values) -> list[Values]:
         g = self.window.geometry
-        back = self._begin(gradient)
-        self.weights_gradient = back.T @ self.x
-        taps = self.window.taps()
-        shape = (-1, g.out_h, g.out_w, len(taps), g.in_c)
-        patches = (back @ self.weights).reshape(shape)
-        out = np.zeros_like(self.window.padded(np.zeros((len(patches), g.in_h, g.in_w, g.in_c))))
-        out = out.astype(np.float32)
-        for at, tap in enumerate(taps):
-            out[tap] += patches[:, :, :, at]
+        back = self._begin(gradient).reshape(len(self.padded), -1, g.out_c)
+        out = np.zeros_like(self.padded)
+        self.weights_gradient = np.zeros_like(self.weights)
+        for part in self._parts():
+            mine = back[part].reshape(-1, g.out_c)
+            self.weights_gradient += mine.T @ self._patches(part)
+            if self.passes_back:
+                self._spread(mine @ self.weights, out[part])
         return [self.window.cropped(out).reshape(len(gradient), -1)]
+
+    def _parts(self) -> list[slice]:
+        g = self.window.geometry
+        taps = self.weights.shape[1]
+        step = max(1, _CACHE_BYTES // (4 * g.out_h * g.out_w * taps))
+        return [slice(i, i + step) for i in range(0, len(self.padded), step)]
+
+    def _patches(self, part: slice) -> Values:
+        """What the weights are multiplied with [products, taps]."""
+        g = self.window.geometry
+        images, taps = self.padded[part], self.window.taps()
+        if len(taps) == 1:
+            return images[taps[0]].reshape(-1, g.in_c)
+        patches = np.empty((len(images), g.out_h, g.out_w, len(taps), g.in_c), np.float32)
+        for at, tap in enumerate(taps):
+            patches[:, :, :, at] = images[tap]
+        return patches.reshape(-1, len(taps) * g.in_c)
+
+    def _spread(self, patches: Values, images: Values) -> None:
+        """Add patches to where they were taken from."""
+        g = self.window.geometry
+        taps = self.window.taps()
+        patches = patches.reshape(len(images), g.out_h, g.out_w, len(taps), g.in_c)
+        for at, tap in enumerate(taps):
+            images[tap] += patches[:, :, :, at]
 
 
 @dataclass(slots=True)
@@ -205,7 +235,8 @@ class _Depthwise(Weighted):
         out = np.zeros_like(self.padded)
         self.weights_gradient = np.empty_like(self.weights)
         for at, tap in enumerate(self.window.taps()):
-            self.weights_gradient[:, at] = np.einsum("nhwc,nhwc->c", back, self.padded[tap])
+            if self.is_searched:
+                self.weights_gradient[:, at] = np.einsum("nhwc,nhwc->c", back, self.padded[tap])
             out[tap] += back * self.weights[:, at]
         out = self.window.cropped(out)
         if self.multiplier > 1:
@@ -219,9 +250,7 @@ class _Added:
     requantised: _Requantised
 
     def forward(self, inputs: list[Values]) -> Values:
-        return self.requantised.forward(
-            inputs[0] * self.factors[0] + inputs[1] * self.factors[1]
-        )
+        return self.requantised.forward(inputs[0] * self.factors[0] + inputs[1] * self.factors[1])
 
     def backward(self, gradient: Values) -> list[Values]:
         back = self.requantised.backward(gradient)
