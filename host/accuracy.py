@@ -1,6 +1,7 @@
 """Accuracy at 10 … 90 % zeros, with and without compensation: docs/accuracy.md, its plot, a JSON.
 
-Usage: accuracy.py MODELS [--cache FOLDER] [--json FILE] [--only NAME,…] [--jobs N] [--collect].
+Usage: accuracy.py MODELS [--cache FOLDER] [--json FILE] [--docs FOLDER] [--only NAME,…]
+[--shares S,…] [--jobs N] [--collect].
 MODELS is a folder with NAME/NAME.tflite and NAME/data.npz in it; models without labels are left
 out, and so are those that keep state.  Each model's rows are cut into two halves with the same
 classes; calibration and search look at one half, the accuracy is counted in the other, then the
@@ -45,8 +46,6 @@ from edgesparse.sparsify.compensate import compensate_model, measure_sensitivity
 from edgesparse.sparsify.evaluate import Accuracy, evaluate
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT = ROOT / "docs" / "accuracy.md"
-PLOT = ROOT / "docs" / "accuracy.svg"
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MORE_SHARES = {"resnet8_cifar10": (0.45,), "lenet_300_100": (0.85,)}
 FEW_SHARES = (0.5,)
@@ -110,17 +109,19 @@ def calibration(half: Indices) -> list[int]:
     return half[np.unique(places.astype(int))].tolist()
 
 
-def ways(name: str, layers: int) -> Iterator[tuple[str, float, bool]]:
+def ways(
+    name: str, layers: int, only: Sequence[float] | None = None
+) -> Iterator[tuple[str, float, bool]]:
     """Every way at every share, and whether it is compensated.
 
     "relative" with compensation is "topk" with it but for ties, and in one layer nothing is shared.
     """
     yield DENSE, 0.0, False
-    shares = sorted((*SHARES, *MORE_SHARES.get(name, ())))
+    shares = sorted((*SHARES, *MORE_SHARES.get(name, ()))) if only is None else only
     for method in METHODS:
         yield from ((method, share, False) for share in shares)
     for method in METHODS[1:]:
-        few = shares if method == "topk" else FEW_SHARES
+        few = [share for share in shares if method == "topk" or share in FEW_SHARES]
         yield from ((method + COMPENSATED, share, True) for share in few)
     if layers > 1:
         yield from ((SHARED, share, True) for share in shares)
@@ -207,10 +208,10 @@ class Cache:
         write_file(self.path(point), json.dumps(found).encode("utf-8"))
 
 
-def points_of(folder: Path, name: str, layers: int) -> list[Point]:
+def points_of(folder: Path, layers: int, only: Sequence[float] | None = None) -> list[Point]:
     """All points of a model, those that further ones need and cheap ones first."""
     found = [Point(str(folder), "", 0.0, half) for half in (0, 1)] if layers > 1 else []
-    for way, share, is_compensated in ways(name, layers):
+    for way, share, is_compensated in ways(folder.name, layers, only):
         parts = (0, 1) if is_compensated else (None,)
         found += [Point(str(folder), way, share, half) for half in parts]
     return found
@@ -328,7 +329,7 @@ def rewritten(text: str, new: str) -> str:
     """The document with its block replaced.  SystemExit unless it has the markers once."""
     found, count = _MARKER.subn(lambda match: f"{match[1]}{new}{match[2]}", text)
     if count != 1:
-        raise SystemExit(f"{DOCUMENT} needs one pair of markers <!-- accuracy -->")
+        raise SystemExit("accuracy.md needs one pair of markers <!-- accuracy -->")
     return found
 
 
@@ -359,6 +360,8 @@ def main() -> int:
     parser.add_argument("models", type=Path)
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "accuracy.json")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "accuracy")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    parser.add_argument("--shares", help="shares of zeros, with commas between")
     parser.add_argument("--only", help="names of models, with commas between")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--collect", action="store_true")
@@ -366,11 +369,12 @@ def main() -> int:
     # Points are measured side by side, so that each takes one processor.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     only = None if arguments.only is None else set(arguments.only.split(","))
+    shares = None if arguments.shares is None else [float(s) for s in arguments.shares.split(",")]
     cache = Cache(arguments.cache)
     points = [
         point
         for folder, layers in chosen(arguments.models, only)
-        for point in points_of(folder, folder.name, layers)
+        for point in points_of(folder, layers, shares)
     ]
     if not arguments.collect:
         run(points, cache, arguments.jobs)
@@ -378,9 +382,10 @@ def main() -> int:
     document = {"schema_version": 1, "entries": entries}
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     write_file(arguments.json, json.dumps(document, indent=1).encode("utf-8"))
-    text = DOCUMENT.read_text(encoding="utf-8")
-    write_file(DOCUMENT, rewritten(text, table(entries)).encode("utf-8"))
-    plot(entries, PLOT)
+    page = arguments.docs / "accuracy.md"
+    text = rewritten(page.read_text(encoding="utf-8"), table(entries))
+    write_file(page, text.encode("utf-8"))
+    plot(entries, arguments.docs / "accuracy.svg")
     return 0
 
 

@@ -289,14 +289,12 @@ class _Mean:
 
     def forward(self, inputs: list[Values]) -> Values:
         values = inputs[0].reshape(-1, *self.shape[1:]).mean(axis=self.axes) * self.factor
-        return self.requantised.forward(values).reshape(len(inputs[0]), -1)
+        return self.requantised.forward(values.reshape(len(inputs[0]), -1))
 
     def backward(self, gradient: Values) -> list[Values]:
         kept = [1 if axis in self.axes else side for axis, side in enumerate(self.shape)][1:]
         count = np.float32(np.prod([self.shape[axis] for axis in self.axes]))
-        # requantised has the results in another shape of the same elements
-        passes = self.requantised.passes.reshape(gradient.shape)
-        back = np.where(passes, gradient, np.float32(0.0)).reshape(-1, *kept)
+        back = self.requantised.backward(gradient).reshape(-1, *kept)
         wide = np.broadcast_to(back * (self.factor / count), (len(back), *self.shape[1:]))
         return [np.ascontiguousarray(wide).reshape(len(gradient), -1)]
 
