@@ -17,11 +17,13 @@ from edgesparse import __version__
 from edgesparse.cli.analyze import analyze
 from edgesparse.cli.bench import bench
 from edgesparse.cli.boards import boards
+from edgesparse.cli.compare import compare
 from edgesparse.cli.convert import convert
 from edgesparse.cli.deploy import deploy
 from edgesparse.cli.doctor import doctor
 from edgesparse.cli.firmware import firmware
 from edgesparse.cli.replay import replay
+from edgesparse.cli.report import report
 from edgesparse.cli.sparsify import sparsify
 from edgesparse.cli.sweep import sweep
 from edgesparse.cli.validate import validate
@@ -37,6 +39,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "analyze": analyze,
     "validate": validate,
     "replay": replay,
+    "report": report,
+    "compare": compare,
     "firmware": firmware,
     "bench": bench,
     "sweep": sweep,

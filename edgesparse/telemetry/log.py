@@ -30,7 +30,7 @@ from edgesparse.telemetry.record import Event, Hello, Receiver, Record, event_li
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult
 from edgesparse.telemetry.setup import Setup
 
-__all__ = ["RunLog", "read_runs", "rebuild", "replay"]
+__all__ = ["RunLog", "read_log", "read_runs", "rebuild", "replay"]
 
 RUNS_FOLDER = "edgesparse-runs"
 """Where logs go in the working directory unless told otherwise."""
@@ -74,17 +74,25 @@ def read_runs(folder: Path) -> tuple[Setup, list[RunResult]]:
     return setup, runs
 
 
-def replay(folder: Path) -> dict[str, Any]:
-    """Write run.jsonl and summary.json of a log anew, from the others; return the document.
+def read_log(folder: Path) -> tuple[bytes, dict[str, Any]]:
+    """Return what rebuild() makes of a log, without changing it.
 
     Raises:
-        UsageError: there is no log, or it cannot be written.
+        UsageError: there is no log.
         FormatError: session.json or cycles.jsonl is malformed, or belongs to other runs.
     """
     setup = Setup.from_json(read_file(folder / _SESSION))
     has_cycles = (folder / _CYCLES).exists()
     cycles = CycleLog.read(read_file(folder / _CYCLES)) if has_cycles else None
-    lines, document = rebuild(setup, read_file(folder / _CAPTURE), cycles)
+    return rebuild(setup, read_file(folder / _CAPTURE), cycles)
+
+
+def replay(folder: Path) -> dict[str, Any]:
+    """Write run.jsonl and summary.json of a log anew, from the others; return the document.
+
+    Raises what read_log() raises, and UsageError where it cannot be written.
+    """
+    lines, document = read_log(folder)
     write_file(folder / _RECORDS, lines)
     write_file(folder / _SUMMARY, _document_bytes(document))
     return document
