@@ -23,6 +23,7 @@ from edgesparse.sparsify.compensate import (
     share_out,
 )
 from edgesparse.sparsify.compensate.allocate import SHARES, _least_sum, allocate
+from edgesparse.sparsify.compensate.augment import ENOUGH_ROWS, augmented
 from edgesparse.sparsify.compensate.layer import find_layers, patches, positions_of
 from edgesparse.sparsify.compensate.moments import Problem, problems_of
 from edgesparse.sparsify.compensate.plan import Task
@@ -230,6 +231,33 @@ def test_brain_surgery_of_two_weights_by_hand():
     assert least_squares(problem, np.array([[True, False]]))[0] == pytest.approx([4.0, 0.0])
 
 
+def test_few_rows_are_made_more_and_enough_rows_are_left_alone():
+    model = network()
+    rows = rows_for_network(model, 40)
+    index = model.inputs[0]
+    more = augmented(model, rows)
+    assert more[index].shape == (ENOUGH_ROWS, 108)
+    assert np.array_equal(more[index][:40], rows[index])
+    made = more[index][40:].astype(float)
+    assert len(np.unique(made, axis=0)) == len(made)
+    assert made.std() == pytest.approx(rows[index].std(), rel=0.25)
+    assert np.array_equal(more[index], augmented(model, rows)[index])
+    enough = {index: np.zeros((ENOUGH_ROWS, 108), np.int8)}
+    assert augmented(model, enough)[index] is enough[index]
+
+
+def test_made_up_images_are_moved_as_a_whole():
+    b = Builder()
+    b.output(b.reshape(b.input((1, 24, 6, 1), 1.0), (1, 144)))
+    model = parse_model(b.finish(), name="m")
+    image = np.zeros((24, 6), np.int8)
+    image[12] = 100  # a bar across, far from the edges
+    rows = {model.inputs[0]: np.repeat(image.reshape(1, -1), 20, axis=0)}
+    made = augmented(model, rows)[model.inputs[0]].reshape(-1, 24, 6)
+    bars = made.mean(axis=2).argmax(axis=1)
+    assert set(bars) == {10, 11, 12, 13, 14}  # up to a twelfth of 24; 6 is too short to be moved
+
+
 def test_groups_go_whole_and_cost_what_they_cost():
     # Groups {0, 3}, {1, 4}, {2}: the last one is short.
     members = np.array([[0, 3], [1, 4], [2, -1]])
@@ -258,10 +286,10 @@ HALF = Rule("topk", (0.5,), compensate=True)
 
 def test_a_weight_takes_over_what_its_twin_did():
     rng = np.random.default_rng(5)
-    one = rng.integers(-128, 128, (200, 4)).astype(np.int8)
+    one = rng.integers(-128, 128, (500, 4)).astype(np.int8)
     x = np.repeat(one, 2, axis=1)  # every column twice
     model = dense_model([[30, 4, -50, -6, 7, 20, 1, 60]], bias=[11])
-    rows = device_rows(model, Inputs((x,)), range(200))
+    rows = device_rows(model, Inputs((x,)), range(500))
     changed, (row,) = compensate_model(model, HALF, rows)
     codes = changed.tensors[1].data[0].reshape(4, 2)
     assert codes.sum(axis=1).tolist() == [34, -56, 27, 61]
@@ -271,19 +299,19 @@ def test_a_weight_takes_over_what_its_twin_did():
 
 
 def test_the_bias_takes_over_what_a_constant_input_did():
-    x = np.random.default_rng(6).integers(-128, 128, (100, 2)).astype(np.int8)
+    x = np.random.default_rng(6).integers(-128, 128, (500, 2)).astype(np.int8)
     x[:, 1] = 40
     model = dense_model([[20, 9]], bias=[100])
-    rows = device_rows(model, Inputs((x,)), range(100))
+    rows = device_rows(model, Inputs((x,)), range(500))
     changed, _ = compensate_model(model, HALF, rows)
     assert changed.tensors[1].data.tolist() == [[20, 0]]
     assert changed.tensors[2].data.tolist() == [100 + 9 * 43]  # 40 less the zero point -3
 
 
 def test_one_scale_for_all_outputs_grows_where_codes_would_not_fit():
-    one = np.random.default_rng(7).integers(-128, 128, (300, 3)).astype(np.int8)
+    one = np.random.default_rng(7).integers(-128, 128, (500, 3)).astype(np.int8)
     model = dense_model([[100, 90, 80, 100, 70, 100]], bias=[5])
-    rows = device_rows(model, Inputs((np.repeat(one, 2, axis=1),)), range(300))
+    rows = device_rows(model, Inputs((np.repeat(one, 2, axis=1),)), range(500))
     changed = compensate(model, {1: Wanted(3)}, rows, repaired=False)
     weights, bias = changed.tensors[1], changed.tensors[2]
     factor = np.float32(1.6)  # the sums 190, 180 and 170 need 1.5
@@ -303,8 +331,8 @@ def test_of_scales_by_output_only_those_grow_that_need_it():
     y = b.conv_2d(x, w, b.bias(np.array([5, 6]), x, w), scale=2.0)
     b.output(y)
     model = parse_model(b.finish(), name="m")
-    one = np.random.default_rng(7).integers(-128, 128, (40, 4, 4, 2)).astype(np.int8)
-    rows = device_rows(model, Inputs((np.repeat(one, 2, axis=3),)), range(40))
+    one = np.random.default_rng(7).integers(-128, 128, (500, 4, 4, 2)).astype(np.int8)
+    rows = device_rows(model, Inputs((np.repeat(one, 2, axis=3),)), range(500))
     changed = compensate(model, {w: Wanted(4)}, rows, repaired=False)
     assert find_layers(changed)[0].scales == pytest.approx([0.016, 0.02])
     assert np.abs(outputs_of(changed, rows) - outputs_of(model, rows)).max() <= 1

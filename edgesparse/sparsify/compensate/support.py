@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from edgesparse.sparsify.compensate.moments import Matrix, Problem
@@ -33,6 +32,8 @@ def choose_support(trace: Trace, scales: NDArray[np.float64], groups: int) -> Ma
 
 def least_squares(problem: Problem, mask: Mask) -> Matrix:
     """The weights of least error that are 0 outside the mask, row by row."""
+    import scipy.linalg  # which takes long to import, and most commands never come here
+
     weights = np.zeros(problem.best.shape)
     target = problem.best @ problem.hessian
     for row, kept in enumerate(mask):
