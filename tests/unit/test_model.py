@@ -10,6 +10,7 @@ from edgesparse import ops
 from edgesparse.errors import ModelError, UnsupportedModelError, UsageError
 from edgesparse.model import (
     Quantization,
+    has_own_scales,
     load_model,
     parse_model,
     save_model,

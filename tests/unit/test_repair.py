@@ -7,7 +7,7 @@ import pytest
 
 from edgesparse.inputs import Inputs
 from edgesparse.model import parse_model, with_weights
-from edgesparse.rows import device_rows, run_tensors
+from edgesparse.rows import device_rows, logits_of, run_tensors
 from edgesparse.sparsify.compensate.layer import find_layers
 from edgesparse.sparsify.compensate.repair import _Network, repair
 from edgesparse.sparsify.compensate.steps import Weighted, step_of
@@ -183,3 +183,25 @@ def test_the_search_goes_back_as_far_as_gradients_are_known():
         run_tensors(m, rows, [out])[out].astype(float) for m in (model, thin, changed)
     )
     assert ((near - dense) ** 2).mean() < 0.5 * ((far - dense) ** 2).mean()
+
+
+def test_every_output_comes_closer_and_without_a_softmax_its_constant_too():
+    b = Builder()
+    x = b.input((1, 8), 0.5)
+    trunk = b.constant(RNG.integers(-90, 90, (8, 8)).astype(np.int8), 0.01)
+    y = b.fully_connected(x, trunk, b.bias(np.zeros(8), x, trunk), scale=3.0)
+    for _ in range(2):
+        head = b.constant(RNG.integers(-90, 90, (3, 8)).astype(np.int8), 0.01)
+        b.output(b.fully_connected(y, head, b.bias(np.zeros(3), y, head), scale=6.0))
+    model = parse_model(b.finish(), name="m")
+    assert logits_of(model) == dict.fromkeys(model.outputs, False)
+    values = RNG.integers(-128, 128, (64, 8)).astype(np.int8)
+    rows = device_rows(model, Inputs((values,)), range(64))
+    # 2.5 codes too much on each output of the trunk, which is a constant on those of the heads.
+    thin = with_weights(model, {model.nodes[0].inputs[2]: np.full(8, 1500, np.int32)})
+    changed = repair(thin, model, find_layers(thin), rows, progress=lambda _: None)
+    dense, far, near = (run_tensors(m, rows, model.outputs) for m in (model, thin, changed))
+    for out in model.outputs:
+        before, after = (found[out].astype(float) - dense[out] for found in (far, near))
+        assert (after**2).mean() < 0.5 * (before**2).mean()
+        assert abs(after.mean()) < 0.1

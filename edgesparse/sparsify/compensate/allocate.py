@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgesparse import ops
 from edgesparse.model import Model
-from edgesparse.rows import Rows, logits_index, run_tensors
+from edgesparse.rows import Rows, logits_of, run_tensors
 from edgesparse.sparsify.compensate.moments import problems_of
 from edgesparse.sparsify.compensate.plan import Task
 from edgesparse.sparsify.compensate.solve import remove, solve
@@ -37,7 +37,7 @@ def sensitivity(
     *,
     progress: Callable[[str], None],
 ) -> Curves:
-    """Prune one layer at a time: mean squared distance of the logits, each row's mean taken out.
+    """Prune one layer at a time: mean squared distance of the logits, over their variance.
 
     Args:
         model: the dense model.
@@ -49,9 +49,9 @@ def sensitivity(
     """
     if len(tasks) == 1:
         return np.zeros((1, len(SHARES)))
-    logits = logits_index(model)
-    dense = run_tensors(model, rows, [*(task.layer.source for task in tasks), logits])
-    few = np.unique(np.linspace(0, len(dense[logits]) - 1, _ROWS).astype(int))
+    logits = logits_of(model)
+    dense = run_tensors(model, rows, [*(task.layer.source for task in tasks), *logits])
+    few = np.unique(np.linspace(0, len(dense[next(iter(logits))]) - 1, _ROWS).astype(int))
     curves = np.zeros((len(tasks), len(SHARES)))
     for at, task in enumerate(tasks):
         layer = task.layer
@@ -62,8 +62,11 @@ def sensitivity(
         given = {i: values[few] for i, values in {**dense, **rows}.items() if i not in later}
         for place, share in enumerate(SHARES):
             solution = solve(layer, problems, removed, round(share * task.groups), swaps=0)
-            changed = run_tensors(layer.written(model, solution), given, [logits])[logits]
-            curves[at, place] = _distance(dense[logits][few], changed)
+            changed = run_tensors(layer.written(model, solution), given, list(logits))
+            curves[at, place] = sum(
+                _distance(dense[index][few], changed[index], is_softmax=is_softmax)
+                for index, is_softmax in logits.items()
+            )
     return curves
 
 
@@ -108,10 +111,11 @@ def _follows(model: Model, index: int) -> set[int]:
     return found
 
 
-def _distance(before: Rows, after: Rows) -> float:
+def _distance(before: Rows, after: Rows, *, is_softmax: bool) -> float:
     difference = after.astype(np.float64) - before
-    difference -= difference.mean(axis=1, keepdims=True)
-    return float((difference**2).sum(axis=1).mean())
+    if is_softmax:  # which a constant on all of a row does not change
+        difference -= difference.mean(axis=1, keepdims=True)
+    return float((difference**2).mean() / max(before.astype(np.float64).var(), 1e-6))
 
 
 def _least_sum(

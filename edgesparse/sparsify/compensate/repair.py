@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from edgesparse import ops
 from edgesparse.model import Model, Node
-from edgesparse.rows import Rows, logits_index, run_tensors
+from edgesparse.rows import Rows, logits_of, run_tensors
 from edgesparse.sparsify.compensate.layer import Layer, Solution
 from edgesparse.sparsify.compensate.rounding import LIMIT
 from edgesparse.sparsify.compensate.steps import Step, Values, Weighted, step_of
@@ -66,11 +66,11 @@ def repair(
     searched = [_Searched.of(layer, step) for layer, step in steps if isinstance(step, Weighted)]
     if not searched:
         return model
-    watched = dict.fromkeys([net.end, *(each.layer.node.outputs[0] for each in searched)])
+    watched = dict.fromkeys([*net.ends, *(each.layer.node.outputs[0] for each in searched)])
     given = run_tensors(model, rows, net.sources)
-    goal = _Goal(model, net.end, run_tensors(dense, rows, list(watched)))
+    goal = _Goal(model, net.ends, run_tensors(dense, rows, list(watched)))
     count = _step_count(model, net)
-    picks = _batches(len(goal.rows[net.end]), count)
+    picks = _batches(min(len(values) for values in rows.values()), count)
     for at, pick in enumerate(picks, start=1):
         if at % 10 == 1:
             progress(f"all layers together: step {at} of {count}")
@@ -105,15 +105,16 @@ def _real(model: Model, index: int, codes: Rows) -> Values:
 class _Network:
     """The part of a model between the first gradient that is known and the logits.
 
-    steps: by index of their node.  sources: tensors that the part is given.
+    steps: by index of their node.  sources: tensors that the part is given.  ends: the logits, see
+    logits_of; those of an output that the part does not reach are left out.
     """
 
     def __init__(self, model: Model) -> None:
-        self.end = logits_index(model)
+        self.ends = logits_of(model)
         self.steps: dict[int, Step] = {}
         self.nodes: list[Node] = []
         self.inputs: dict[int, list[int]] = {}
-        needed, blocked = {self.end}, set[int]()
+        needed, blocked = set(self.ends), set[int]()
         for node in reversed(model.nodes):
             made = needed.intersection(node.outputs)
             if not made:
@@ -131,6 +132,7 @@ class _Network:
         results = {node.outputs[0] for node in self.nodes}
         read = {i for inputs in self.inputs.values() for i in inputs}
         self.sources = sorted(read - results)
+        self.ends = {index: how for index, how in self.ends.items() if index in results}
         for node in self.nodes:
             step = self.steps[node.index]
             if isinstance(step, Weighted):
@@ -156,22 +158,23 @@ class _Network:
 class _Goal:
     """How far logits and layers are from the dense network's: squares over their variance."""
 
-    def __init__(self, model: Model, end: int, rows: Mapping[int, Rows]) -> None:
-        self.model, self.end, self.rows = model, end, rows
+    def __init__(self, model: Model, ends: Mapping[int, bool], rows: Mapping[int, Rows]) -> None:
+        self.model, self.ends, self.rows = model, ends, rows
         self.weights: dict[int, float] = {}
         for index, values in rows.items():
             channels = model.tensors[index].shape[-1]
             by_channel = values.reshape(-1, channels).astype(np.float32)
-            spread = by_channel.var(axis=0).mean() if index != end else values.astype(float).var()
-            share = 1.0 if index == end else _LAYERS / len(rows)
+            is_end = index in ends
+            spread = values.astype(float).var() if is_end else by_channel.var(axis=0).mean()
+            share = 1.0 / len(ends) if is_end else _LAYERS / len(rows)
             self.weights[index] = share / max(float(spread), 1e-6)
 
     def gradients(self, values: Mapping[int, Values], pick: NDArray[np.int64]) -> dict[int, Values]:
-        """Of each tensor watched; a constant on all logits of a row changes nothing."""
+        """Of each tensor watched; a constant on all elements before a SOFTMAX changes nothing."""
         found: dict[int, Values] = {}
         for index, array in self.rows.items():
             error = values[index] - _real(self.model, index, array[pick])
-            if index == self.end and error.shape[1] > 1:
+            if self.ends.get(index):
                 error = error - error.mean(axis=1, keepdims=True)
             found[index] = error * np.float32(self.weights[index] / error.size)
         return found
