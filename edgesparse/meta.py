@@ -105,6 +105,7 @@ class LayerSparsityMeta(_Frozen):
     threshold: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     method: str = ""
     granularity: str = ""
+    compensated: bool = False
 
 
 class BlockMeta(_Frozen):

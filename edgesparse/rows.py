@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesparse import native, ops
-from edgesparse.edges import device_input, device_output, input_meta
+from edgesparse.edges import device_input, device_output, input_meta, output_meta
 from edgesparse.encode import encode
 from edgesparse.image import Image, build_image
 from edgesparse.inputs import Inputs, rows_for
@@ -29,7 +29,7 @@ __all__ = [
     "device_rows",
     "follows",
     "has_state",
-    "logits_index",
+    "logits_of",
     "run_image_rows",
     "run_tensors",
 ]
@@ -56,14 +56,23 @@ def device_rows(model: Model, inputs: Inputs, rows: Sequence[int]) -> dict[int, 
     }
 
 
-def logits_index(model: Model) -> int:
-    """The int8 tensor from which the first output's SOFTMAX is taken, or that output itself."""
-    index = device_output(model, model.outputs[0])
-    node = model.producer(index)
-    while node is not None and (node.op == "SOFTMAX" or _is_free(node)):
-        index = node.inputs[0]
+def logits_of(model: Model) -> dict[int, bool]:
+    """The int8 tensors from which outputs are made: before the SOFTMAX, where there is one.
+
+    True where there is one: then a constant on all elements of a row changes nothing.
+    """
+    found = {}
+    for output in model.outputs:
+        meta = output_meta(model, output)
+        is_softmax = any(step.op in ("SOFTMAX", "LOG_SOFTMAX") for step in meta.steps)
+        index = device_output(model, output)
         node = model.producer(index)
-    return index
+        while node is not None and (node.op == "SOFTMAX" or _is_free(node)):
+            is_softmax = is_softmax or node.op == "SOFTMAX"
+            index = node.inputs[0]
+            node = model.producer(index)
+        found[index] = is_softmax
+    return found
 
 
 def follows(model: Model, indices: Iterable[int]) -> set[int]:

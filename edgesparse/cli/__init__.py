@@ -18,7 +18,6 @@ from edgesparse.cli.analyze import analyze
 from edgesparse.cli.bench import bench
 from edgesparse.cli.boards import boards
 from edgesparse.cli.compare import compare
-from edgesparse.cli.compensate import compensate
 from edgesparse.cli.convert import convert
 from edgesparse.cli.deploy import deploy
 from edgesparse.cli.doctor import doctor
@@ -38,7 +37,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "deploy": deploy,
     "sparsify": sparsify,
     "convert": convert,
-    "compensate": compensate,
     "analyze": analyze,
     "validate": validate,
     "replay": replay,

@@ -25,8 +25,8 @@ from edgesparse.encode.predict import predicted
 from edgesparse.errors import TargetError
 from edgesparse.image import build_image
 from edgesparse.model import Model, parse_model
-from edgesparse.rows import Rows, follows, has_state, logits_index, run_tensors
-from edgesparse.sparsify.compensate.allocate import distance
+from edgesparse.rows import Rows, follows, has_state, logits_of, run_tensors
+from edgesparse.sparsify.compensate.allocate import output_distance
 from edgesparse.sparsify.evaluate import classes_of
 from edgesparse.tune.space import Assignment, Space
 
@@ -89,9 +89,9 @@ class Result:
     """What a trial gave.
 
     right: of `rows` rows; lost, gained: those that the dense model alone has right, and those that
-    it alone has wrong.  distance: of the logits from those of the dense model, squared, mean
-    over rows (sparsify.compensate.allocate.distance).  predicted_cycles, predicted_instructions: of
-    an inference on the goal's core.  flash_bytes: of the image.  zeros, weights: in all layers that
+    it alone has wrong.  distance: of the logits from those of the dense model, see
+    sparsify.compensate.allocate.output_distance.  predicted_cycles, predicted_instructions: of an
+    inference on the goal's core.  flash_bytes: of the image.  zeros, weights: in all layers that
     can be thinned.  seconds: that it took.
     """
 
@@ -130,7 +130,7 @@ class Evaluator:
         self._model = parse_model(job.tflite, name=job.name)
         self._space = Space.of(self._model, depthwise=job.depthwise)
         self._output = device_output(self._model, self._model.outputs[0])
-        self._logits = logits_index(self._model)
+        self._logits = logits_of(self._model)
         self._lock = Lock()
         self._dense = self._tensors(self._model, {})
         self._dense_right = self._right(self._dense)
@@ -141,8 +141,7 @@ class Evaluator:
         start = time.perf_counter()
         thinned, _ = self._space.thin(trial.assignment)
         known = self._given(trial.assignment, trial.base, self._tensors_of(trial.base))
-        found = run_tensors(thinned, known, [self._output, self._logits], threads=1)
-        judged = self._job.judged
+        found = run_tensors(thinned, known, [self._output, *self._logits], threads=1)
         right = self._right(found)
         encoded = encode(thinned, goal=self._job.goal, zeros=self._job.zeros)
         counts = [weight_counts(thinned, layer.node) for layer in self._space.layers]
@@ -151,9 +150,7 @@ class Evaluator:
             rows=len(right),
             lost=int((self._dense_right & ~right).sum()),
             gained=int((right & ~self._dense_right).sum()),
-            distance=distance(
-                self._dense[self._logits][judged].astype(np.int8), found[self._logits][judged]
-            ),
+            distance=output_distance(self._logits, self._judged(self._dense), self._judged(found)),
             predicted_cycles=predicted(encoded, self._job.zeros, CYCLES),
             predicted_instructions=predicted(encoded, self._job.zeros, INSTRUCTIONS),
             flash_bytes=len(build_image(encoded).device_bytes()),
@@ -161,6 +158,10 @@ class Evaluator:
             weights=sum(weights for weights, _ in counts),
             seconds=round(time.perf_counter() - start, 3),
         )
+
+    def _judged(self, tensors: Mapping[int, Rows]) -> dict[int, Rows]:
+        """The logits of the judged rows."""
+        return {index: tensors[index][self._job.judged] for index in self._logits}
 
     def _right(self, tensors: Mapping[int, Rows]) -> NDArray[np.bool_]:
         """Which of the judged rows are right."""
@@ -192,7 +193,7 @@ class Evaluator:
     def _tensors(self, model: Model, known: Mapping[int, Rows]) -> Mapping[int, Rows]:
         """All tensors of a model that can be kept, and what is needed to judge it."""
         given = {**self._job.rows, **known}
-        wanted = [self._output, self._logits]
+        wanted = [self._output, *self._logits]
         if not has_state(model):
             count = len(self._job.judged)
             sizes = {

@@ -9,7 +9,7 @@ from edgesparse.errors import UnsupportedModelError
 from edgesparse.image import build_image
 from edgesparse.inputs import Inputs
 from edgesparse.model import parse_model
-from edgesparse.rows import count_zeros, device_rows, has_state, logits_index, run_tensors
+from edgesparse.rows import count_zeros, device_rows, has_state, logits_of, run_tensors
 from tests.tflite_builder import Builder
 
 
@@ -69,7 +69,7 @@ def test_what_is_given_is_not_computed_again():
 
 def test_logits_are_what_the_softmax_reads():
     model, logits = branched_model()
-    assert logits_index(model) == logits
+    assert logits_of(model) == {logits: True}
     assert not has_state(model)
 
 
