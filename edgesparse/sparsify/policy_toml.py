@@ -39,6 +39,8 @@ def _rule(rule: Rule) -> Iterator[str]:
         yield f"value = {numbers[0] if len(numbers) == 1 else '[' + ', '.join(numbers) + ']'}"
     if rule.granularity != "element":
         yield f"granularity = {_text(rule.granularity)}"
+    if rule.compensate:
+        yield "compensate = true"
 
 
 def _text(text: str) -> str:

@@ -47,6 +47,7 @@ class _LayerLine(_Line):
     method: str
     value: tuple[float, ...]
     granularity: str
+    compensate: bool = False
 
 
 class _ResultLine(_Line):
@@ -135,7 +136,8 @@ class Store:
         try:
             found = _TrialLine.model_validate_json(line)
             rules = {
-                each.match: Rule(each.method, each.value, each.granularity) for each in found.policy
+                each.match: Rule(each.method, each.value, each.granularity, each.compensate)
+                for each in found.policy
             }
         except (ValidationError, UsageError) as error:
             raise self._bad(number, "a trial") from error
