@@ -21,6 +21,7 @@ from edgesparse.cli.compensate import compensate
 from edgesparse.cli.convert import convert
 from edgesparse.cli.deploy import deploy
 from edgesparse.cli.doctor import doctor
+from edgesparse.cli.export import export
 from edgesparse.cli.firmware import firmware
 from edgesparse.cli.replay import replay
 from edgesparse.cli.sparsify import sparsify
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "analyze": analyze,
     "validate": validate,
     "replay": replay,
+    "export": export,
     "firmware": firmware,
     "bench": bench,
     "sweep": sweep,

@@ -36,6 +36,7 @@ class RunResult:
         end: the record that closed it.
         tensors: by (node, tensor) of the image, the bytes of each node's outputs; empty unless
             asked for.
+        boot_id: of the device; its lower half counts starts.
     """
 
     run: int
@@ -43,6 +44,7 @@ class RunResult:
     outputs: tuple[bytes, ...]
     end: RunEnd
     tensors: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
+    boot_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class _OpenRun:
         if self.problem:
             return BrokenRun(self.start.run, self.problem, end.status)
         tensors = self.tensors.whole()
-        return RunResult(self.start.run, tuple(self.layers), outputs, end, tensors)
+        return RunResult(self.start.run, tuple(self.layers), outputs, end, tensors, self.boot_id)
 
     def check(self, end: RunEnd, outputs: tuple[bytes, ...]) -> None:
         crc = 0

@@ -1,0 +1,62 @@
+"""TensorBoard's event files, through tensorboardX: scalars by run number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from edgesparse.errors import MissingToolError, UsageError
+from edgesparse.export.samples import Sample, read_samples
+from edgesparse.files import write_file
+
+__all__ = ["export_tensorboard"]
+
+_FILE = "events.out.tfevents.0.edgesparse"
+
+
+def export_tensorboard(folder: Path, output: Path) -> list[Path]:
+    """Write a folder boot-N in `output` for each start of the device.
+
+    A log has no times: the wall time of a value is its run's number.
+
+    Raises MissingToolError without tensorboardX.
+    """
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise MissingToolError("tensorboardX", "pip install 'edgesparse[tensorboard]'") from error
+    _, samples = read_samples(folder)
+    written = []
+    with TemporaryDirectory(prefix="edgesparse-") as name:
+        writers: dict[int, Any] = {}
+        for sample in samples:
+            if sample.boot not in writers:
+                writers[sample.boot] = SummaryWriter(str(Path(name) / f"boot-{sample.boot}"))
+            for tag, value in _scalars(sample):
+                writers[sample.boot].add_scalar(tag, value, sample.run, walltime=float(sample.run))
+        for boot, writer in writers.items():
+            writer.close()
+            (events,) = (Path(name) / f"boot-{boot}").iterdir()
+            path = output / f"boot-{boot}" / _FILE
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"cannot write {path.parent}: {error.strerror}") from error
+            write_file(path, events.read_bytes())
+            written.append(path)
+    return written
+
+
+def _scalars(sample: Sample) -> Iterator[tuple[str, float]]:
+    for layer in sample.layers:
+        yield f"activation_zeros_percent/{layer.label}", layer.zeros_percent
+        if layer.skipped_percent is not None:
+            yield f"macs_skipped_percent/{layer.label}", layer.skipped_percent
+        if sample.unit != "none":
+            yield f"{sample.unit}/{layer.label}", layer.count
+    if sample.skipped_percent is not None:
+        yield "run/macs_skipped_percent", sample.skipped_percent
+    if sample.unit != "none":
+        yield f"run/{sample.unit}", sample.count
