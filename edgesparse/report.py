@@ -19,13 +19,14 @@ from typing_extensions import Self
 
 from edgesparse.blocks import block_rows
 from edgesparse.errors import FormatError
-from edgesparse.meta import LayerMeta, Meta
+from edgesparse.meta import LayerMeta, Meta, unknown_layer
 from edgesparse.names import short_name
 from edgesparse.outputs import finish_outputs, first_maximum, same_values
 from edgesparse.telemetry.cycles import CycleLog, RunCycles, check_cycles
-from edgesparse.telemetry.record import Hello, LayerRecord
+from edgesparse.telemetry.record import Hello, LayerRecord, LayerWindow
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunResult
 from edgesparse.telemetry.setup import Setup
+from edgesparse.telemetry.windows import WindowResult
 
 __all__ = [
     "LiveTable",
@@ -34,6 +35,7 @@ __all__ = [
     "render_table",
     "short_name",
     "summarize",
+    "unknown_layers",
 ]
 
 SCHEMA_VERSION = 1
@@ -62,13 +64,13 @@ class Summary:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
+        self._layers = setup.meta.layers
         self._hello: Hello | None = None
         self._runs = 0
+        self._compared = 0
         self._unit = "none"
         self._count = 0
-        self._by_node = {
-            layer.node: _NodeSums() for layer in setup.meta.layers if layer.node is not None
-        }
+        self._by_node = _sums_of(self._layers)
         self._input_zeros = [0] * len(setup.meta.inputs)
         self._golden = [array.array() for array in setup.golden]
         self._correct = 0
@@ -115,12 +117,9 @@ class Summary:
         """
         if run.run >= DUMP_RUNS_FROM:
             return
-        if len(run.layers) != len(self._by_node):
-            raise FormatError(
-                f"a run with {len(run.layers)} nodes, the image has {len(self._by_node)}"
-            )
-        outputs = finish_outputs(self._setup.meta, run.outputs)
+        self._check_layers(run.layers)
         row = run.run % self._setup.rows
+        self._compare(row, run.outputs)
         self._runs += 1
         self._unit = run.end.unit
         self._count += run.end.count
@@ -129,6 +128,36 @@ class Summary:
         self._take_cycles(run)
         for i, zeros in enumerate(self._setup.input_zeros):
             self._input_zeros[i] += zeros[row]
+
+    def add_window(self, window: WindowResult) -> None:
+        """Take a window of runs, of which there are no outputs.
+
+        Raises FormatError where it is not one of this model.
+        """
+        self._check_layers(window.layers)
+        end = window.end
+        self._runs += end.runs
+        self._unit = end.unit
+        self._count += end.count_sum
+        for layer in window.layers:
+            self._by_node[layer.node].add_window(layer)
+        for i, zeros in enumerate(self._setup.input_zeros):
+            rows = (zeros[run % self._setup.rows] for run in range(end.run, end.run + end.runs))
+            self._input_zeros[i] += sum(rows)
+
+    def _check_layers(self, records: Sequence[LayerRecord | LayerWindow]) -> None:
+        """Raise FormatError for another model; of an unknown one, take what the first run says."""
+        if not self._setup.meta.layers and self._runs == 0:
+            self._layers = unknown_layers(records)
+            self._by_node = _sums_of(self._layers)
+        if len(records) != len(self._by_node):
+            raise FormatError(f"a run with {len(records)} nodes, the image has {len(self._by_node)}")
+
+    def _compare(self, row: int, given: Sequence[bytes]) -> None:
+        if not self._setup.meta.layers:
+            return  # nor are there shapes of outputs
+        outputs = finish_outputs(self._setup.meta, given)
+        self._compared += 1
         if self._setup.labels is not None:
             self._correct += first_maximum(outputs[0]) == self._setup.labels[row]
         if any(not same_values(outputs[i], g[row]) for i, g in enumerate(self._golden)):
@@ -146,26 +175,26 @@ class Summary:
         setup, meta = self._setup, self._setup.meta
         sums = self._by_node.values()
         in_layers = sum(node.count for node in sums)
-        has_accuracy = setup.labels is not None and self._runs > 0
-        has_mismatches = bool(self._golden) and self._runs > 0
+        has_accuracy = setup.labels is not None and self._compared > 0
+        has_mismatches = bool(self._golden) and self._compared > 0
         document: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "model": meta.name,
             "board": setup.board,
             "unit": self._unit,
             "runs": self._runs,
-            "accuracy": self._correct / self._runs if has_accuracy else None,
+            "accuracy": self._correct / self._compared if has_accuracy else None,
             "mismatches": len(self._mismatches) if has_mismatches else None,
             "totals": {
                 "count": self._mean(self._count),
-                "macs": sum(layer.macs for layer in meta.layers),
+                "macs": sum(layer.macs for layer in self._layers),
                 "macs_done": self._mean(sum(node.macs_done for node in sums)),
                 "flash_bytes": setup.flash_bytes,
                 "arena_bytes": setup.arena_bytes,
                 "scratch_bytes": meta.scratch_bytes,
                 "count_outside_layers": self._mean(self._count - in_layers),
             },
-            "layers": [self._layer(layer) for layer in meta.layers],
+            "layers": [self._layer(layer) for layer in self._layers],
             "runs_requested": setup.runs,
             "rows": setup.rows,
             "goal": None if meta.goal is None else meta.goal.model_dump(mode="json"),
@@ -235,7 +264,7 @@ class Summary:
         if layer.same_as_input is not None:
             return self._input_zeros[layer.same_as_input]
         if layer.same_as_layer is not None:
-            source = self._setup.meta.layers[layer.same_as_layer]
+            source = self._layers[layer.same_as_layer]
             return 0 if source.node is None else self._zeros(source)
         return 0
 
@@ -253,6 +282,20 @@ class _NodeSums:
         self.count += layer.count
         self.macs_done += layer.macs_done
         self.zeros += layer.activation_zeros
+
+    def add_window(self, layer: LayerWindow) -> None:
+        self.count += layer.count_sum
+        self.macs_done += layer.macs_done_sum
+        self.zeros += layer.activation_zeros_sum
+
+
+def _sums_of(layers: Iterable[LayerMeta]) -> dict[int, _NodeSums]:
+    return {layer.node: _NodeSums() for layer in layers if layer.node is not None}
+
+
+def unknown_layers(records: Sequence[LayerRecord | LayerWindow]) -> tuple[LayerMeta, ...]:
+    """Return the layers of an image that nothing is known of but a run's records."""
+    return tuple(unknown_layer(each.node, each.layer, each.activations) for each in records)
 
 
 # --- The table ---------------------------------------------------------------------------------
@@ -375,7 +418,7 @@ class _RunTable:
     def _heading(self) -> Text:
         document = self._document
         runs, wanted = document["runs"], document["runs_requested"]
-        done = f"{runs:,}" if runs == wanted else f"{runs:,} of {wanted:,}"
+        done = f"{runs:,}" if wanted in (0, runs) else f"{runs:,} of {wanted:,}"
         noun = "run" if wanted == 1 else "runs"
         return Text.assemble(
             (document["model"], "bold"),

@@ -30,6 +30,7 @@ from edgesparse.telemetry.cycles import CycleLog
 from edgesparse.telemetry.record import Event, Hello, Receiver, Record, event_line, fields_of
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult
 from edgesparse.telemetry.setup import Setup
+from edgesparse.telemetry.windows import WindowCollector, WindowResult
 
 __all__ = ["RunLog", "StoredLog", "read_log", "rebuild", "replay", "tell"]
 
@@ -52,13 +53,19 @@ class StoredLog:
     capture: bytes
     cycles: CycleLog | None
 
-    def runs(self) -> Iterator[RunResult]:
-        """Its whole inferences in order of arrival; those that dumped tensors left out."""
-        collector = RunCollector(self.setup.nonce)
+    def results(self) -> Iterator[RunResult | WindowResult]:
+        """Whole inferences and windows in order of arrival; those with dumped tensors left out."""
+        collector, windows = RunCollector(self.setup.nonce), WindowCollector(self.setup.nonce)
         for event in Receiver().feed(self.capture):
-            ended = collector.push(event)
+            ended, window = collector.push(event), windows.push(event)
             if isinstance(ended, RunResult) and ended.run < DUMP_RUNS_FROM:
                 yield ended
+            if window is not None:
+                yield window
+
+    def runs(self) -> Iterator[RunResult]:
+        """The inferences among them."""
+        return (result for result in self.results() if isinstance(result, RunResult))
 
 
 def read_log(folder: Path) -> StoredLog:
@@ -79,7 +86,7 @@ def rebuild(
     setup: Setup, capture: bytes, cycles: CycleLog | None = None
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the bytes of run.jsonl and the document of summary.json that belong to a capture."""
-    runs = RunCollector(setup.nonce)
+    runs, windows = RunCollector(setup.nonce), WindowCollector(setup.nonce)
     summary = Summary(setup)
     if cycles is not None:
         summary.model_cycles(cycles)
@@ -91,6 +98,9 @@ def rebuild(
         ended = runs.push(event)
         if isinstance(ended, RunResult):
             summary.add(ended)
+        window = windows.push(event)
+        if window is not None:
+            summary.add_window(window)
     return b"".join(lines), summary.document()
 
 

@@ -77,7 +77,7 @@ class Setup(_Frozen):
         image_sha256: of the image's bytes on the device.
         flash_bytes: size of the image on the device.
         arena_bytes: RAM for tensors and scratch.
-        runs: how many were asked for.
+        runs: how many were asked for; 0: until somebody stops them.
         rows: how many different rows there are.
         input_zeros: for each model input, by row, the elements equal to its zero point.
         labels: by row, or None.
