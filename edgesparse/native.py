@@ -51,7 +51,8 @@ class Row:
 def table(name: str) -> Mapping[str, Row]:
     """The rows of a table by name.
 
-    Tables: status, op, section, type, place, unit, encoding, kernel, in_place, isa, record.
+    Tables: status, op, section, type, place, unit, reset_reason, encoding, kernel, in_place, isa,
+    record.
     """
     count = _ffi.new("uint32_t *")
     rows = _lib.es_native_rows(count)

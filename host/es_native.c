@@ -29,6 +29,9 @@ static const es_native_row_t rows[] = {
 #define ES_UNIT(id, name, doc) {"unit", #name, (id), {"", "", ""}, doc},
 #include "tables/units.def"
 #undef ES_UNIT
+#define ES_RESET(id, name, doc) {"reset_reason", #name, (id), {"", "", ""}, doc},
+#include "tables/reset_reasons.def"
+#undef ES_RESET
 #define ES_ENCODING(id, name, doc) {"encoding", #name, (id), {"", "", ""}, doc},
 #include "encodings.def"
 #undef ES_ENCODING

@@ -47,7 +47,7 @@ FLAG_NO_ZEROS = 4
 FLAG_COUNT_RECORDS = 8
 """Of a RUN: build its records once more, unsent, within the count of the run."""
 
-_PROTOCOL = 1
+_PROTOCOL = 2
 
 _FROM_LINK = 0xFFFF_FFFF
 _READ_BYTES = 65536

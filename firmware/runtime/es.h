@@ -39,6 +39,9 @@ enum {
 #define ES_UNIT(id, name, doc) ES_UNIT_##name = (id),
 #include "tables/units.def"
 #undef ES_UNIT
+#define ES_RESET(id, name, doc) ES_RESET_##name = (id),
+#include "tables/reset_reasons.def"
+#undef ES_RESET
 };
 
 #define ES_IMAGE_MAGIC 0x314D5345u
