@@ -151,7 +151,9 @@ class Summary:
             self._layers = unknown_layers(records)
             self._by_node = _sums_of(self._layers)
         if len(records) != len(self._by_node):
-            raise FormatError(f"a run with {len(records)} nodes, the image has {len(self._by_node)}")
+            raise FormatError(
+                f"a run with {len(records)} nodes, the image has {len(self._by_node)}"
+            )
 
     def _compare(self, row: int, given: Sequence[bytes]) -> None:
         if not self._setup.meta.layers:
@@ -485,15 +487,17 @@ class _RunTable:
             cycles, part = totals["modelled_cycles"], document["cycles_part"]
             text = f"{cycles:,.0f} in all, {cycles / macs:.3f} per MAC"
             yield f"modelled cycles ({part})", Text(text)
-        yield (
-            "memory",
-            Text(
-                f"{totals['flash_bytes']:,} bytes of flash, {totals['arena_bytes']:,} bytes of RAM"
-                f" ({totals['scratch_bytes']:,} of them scratch)"
-            ),
-        )
+        yield "memory", Text(_memory_text(totals))
         if self._log is not None:
             yield "log", Text(str(self._log), overflow="fold")
+
+
+def _memory_text(totals: Mapping[str, Any]) -> str:
+    ram = f"{totals['arena_bytes']:,} bytes of RAM"
+    if totals["flash_bytes"] is None:  # nor is it known what the RAM is for
+        return ram
+    flash = f"{totals['flash_bytes']:,} bytes of flash"
+    return f"{flash}, {ram} ({totals['scratch_bytes']:,} of them scratch)"
 
 
 def render_table(document: dict[str, Any], *, log: Path | None = None) -> RenderableType:

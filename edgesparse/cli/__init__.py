@@ -23,6 +23,7 @@ from edgesparse.cli.deploy import deploy
 from edgesparse.cli.doctor import doctor
 from edgesparse.cli.export import export
 from edgesparse.cli.firmware import firmware
+from edgesparse.cli.monitor import monitor
 from edgesparse.cli.replay import replay
 from edgesparse.cli.sparsify import sparsify
 from edgesparse.cli.sweep import sweep
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compensate": compensate,
     "analyze": analyze,
     "validate": validate,
+    "monitor": monitor,
     "replay": replay,
     "export": export,
     "firmware": firmware,

@@ -1,1 +1,1 @@
-"""Watching a device that runs: the line to it, who it is, the log in segments, and what is shown."""
+"""Watching a device that runs: the line to it, who it is, its log in segments, what is shown."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgesparse import native
@@ -15,15 +17,24 @@ from edgesparse.telemetry.log import RUNS_FOLDER
 from edgesparse.telemetry.record import Hello
 from edgesparse.telemetry.setup import Setup
 
-__all__ = ["find_meta"]
+__all__ = ["KnownImage", "find_image"]
 
 # A log's HELLO is among its first lines.
 _HEAD_BYTES = 65536
 _LOGS_MAX = 1000
 
 
-def find_meta(hello: Hello, image: Image | None) -> Meta:
-    """What is known of the model on a device.
+@dataclass(frozen=True, slots=True)
+class KnownImage:
+    """What is known of the image on a device.  Fields as those of telemetry.setup.Setup."""
+
+    meta: Meta
+    image_sha256: str
+    flash_bytes: int | None
+
+
+def find_image(hello: Hello, image: Image | None) -> KnownImage:
+    """What is known of the image on a device.
 
     Args:
         hello: of the device.
@@ -34,12 +45,15 @@ def find_meta(hello: Hello, image: Image | None) -> Meta:
     """
     if image is not None:
         _check_same(hello, image)
-        return _without_inputs(image.meta)
+        data = image.device_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        return KnownImage(_without_inputs(image.meta), digest, len(data))
     for folder in _newest_logs(Path(RUNS_FOLDER)):
-        meta = _meta_of(folder, hello)
-        if meta is not None:
-            return _without_inputs(meta)
-    return unknown_meta()
+        setup = _setup_of(folder, hello)
+        if setup is not None:
+            meta = _without_inputs(setup.meta)
+            return KnownImage(meta, setup.image_sha256, setup.flash_bytes)
+    return KnownImage(unknown_meta(), "", None)
 
 
 def _check_same(hello: Hello, image: Image) -> None:
@@ -59,16 +73,17 @@ def _newest_logs(parent: Path) -> Iterator[Path]:
     yield from (path.parent for _, path in dated[:_LOGS_MAX])
 
 
-def _meta_of(folder: Path, hello: Hello) -> Meta | None:
-    """The model of a log, if a device with the same image wrote it."""
+def _setup_of(folder: Path, hello: Hello) -> Setup | None:
+    """What was known before a log, if a device with the same image wrote it."""
     try:
         with (folder / "run.jsonl").open("rb") as file:
             lines = file.read(_HEAD_BYTES).split(b"\n")[:-1]
-        same = any(_says(line, hello) for line in lines)
-        meta = Setup.from_json(read_file(folder / "session.json")).meta if same else None
+        if not any(_says(line, hello) for line in lines):
+            return None
+        setup = Setup.from_json(read_file(folder / "session.json"))
     except (OSError, ValueError, EdgesparseError):
         return None
-    return meta if meta is not None and meta.layers else None
+    return setup if setup.meta.layers else None
 
 
 def _says(line: bytes, hello: Hello) -> bool:
@@ -81,9 +96,7 @@ def _says(line: bytes, hello: Hello) -> bool:
 
 def _without_inputs(meta: Meta) -> Meta:
     """What holds whatever rows the device runs: nothing of what a RESHAPE of an input gives."""
-    layers = tuple(
-        layer if layer.same_as_input is None else _blank(layer) for layer in meta.layers
-    )
+    layers = tuple(layer if layer.same_as_input is None else _blank(layer) for layer in meta.layers)
     return meta.model_copy(update={"inputs": (), "layers": layers})
 
 

@@ -32,7 +32,7 @@ from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult
 from edgesparse.telemetry.setup import Setup
 from edgesparse.telemetry.windows import WindowCollector, WindowResult
 
-__all__ = ["RunLog", "StoredLog", "read_log", "rebuild", "replay", "tell"]
+__all__ = ["RunLog", "StoredLog", "own_folder", "read_log", "rebuild", "replay", "tell"]
 
 RUNS_FOLDER = "edgesparse-runs"
 """Where logs go in the working directory unless told otherwise."""
@@ -161,7 +161,7 @@ class RunLog:
         """
         try:
             if folder is None:
-                folder = _own_folder(setup)
+                folder = own_folder(setup)
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 if any(folder.iterdir()):
@@ -170,6 +170,11 @@ class RunLog:
         except OSError as error:
             raise _cannot_write(folder or Path(RUNS_FOLDER), error) from error
         return cls(folder, setup)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of capture and records, so far."""
+        return self._capture.size_bytes + self._records.size_bytes
 
     def received(self, data: bytes) -> None:
         """Keep bytes as they came.  Raises UsageError if that is impossible."""
@@ -223,7 +228,7 @@ class RunLog:
             raise _cannot_write(self.folder, error) from error
 
 
-def _own_folder(setup: Setup) -> Path:
+def own_folder(setup: Setup) -> Path:
     """Make a folder that nobody has, named after time, model and board."""
     model = re.sub(r"[^A-Za-z0-9_-]+", "-", setup.meta.name).strip("-") or "model"
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{model}-{setup.board}"

@@ -74,8 +74,8 @@ class Setup(_Frozen):
         command: the command line, word by word.
         board: its name.
         meta: of the image.
-        image_sha256: of the image's bytes on the device.
-        flash_bytes: size of the image on the device.
+        image_sha256: of the image's bytes on the device; empty if they are not known.
+        flash_bytes: size of the image on the device; None if it is not known.
         arena_bytes: RAM for tensors and scratch.
         runs: how many were asked for; 0: until somebody stops them.
         rows: how many different rows there are.
@@ -91,7 +91,7 @@ class Setup(_Frozen):
     board: str
     meta: Meta
     image_sha256: str
-    flash_bytes: int
+    flash_bytes: int | None
     arena_bytes: int
     runs: int = Field(ge=0)
     rows: int = Field(ge=1)

@@ -1,0 +1,163 @@
+"""What the monitor shows: a table on a terminal, elsewhere a line for each run or window."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+from typing_extensions import Self
+
+from edgesparse.report import Summary, render_table
+from edgesparse.telemetry.record import Hello, Memory
+from edgesparse.telemetry.runs import BrokenRun, RunResult
+from edgesparse.telemetry.setup import Setup
+from edgesparse.telemetry.windows import WindowResult
+
+__all__ = ["View"]
+
+_REFRESH_S = 0.25
+_RATE_OVER_S = 10.0
+
+
+class View:
+    """Shows what a device does since its last start.  Use it as a context manager.
+
+    Args:
+        console: where to.
+        notes: where lines go that are no data, such as that the device restarted.
+    """
+
+    def __init__(self, console: Console, notes: Console) -> None:
+        self._console = console
+        self._notes = notes
+        self._live: Live | None = None
+        self._shown = 0.0
+        self._summary: Summary | None = None
+        self._setup: Setup | None = None
+        self._log: Path | None = None
+        self._ended: deque[tuple[float, int]] = deque()
+        self.runs = 0
+        self.broken = 0
+        self.status: dict[str, Any] = {}
+
+    def note(self, text: str) -> None:
+        """Show a line, above the table if there is one."""
+        (self._console if self._live is not None else self._notes).print(text)
+
+    def begin(self, setup: Setup) -> None:
+        """A device was found."""
+        self._setup = setup
+        self._summary = Summary(setup)
+
+    def log_to(self, folder: Path) -> None:
+        """What it says goes there from now on."""
+        self._log = folder
+        self.note(f"log: {folder}")
+
+    def greet(self, hello: Hello, boot: int) -> None:
+        """It said who it is, for the first time since it started; what is shown starts anew."""
+        assert self._setup is not None
+        self._summary = Summary(self._setup)
+        self._summary.greet(hello)
+        self.status["device"] = (
+            f"start {boot} ({hello.reset_reason.replace('_', ' ')}), {hello.board},"
+            f" {hello.cpu}, firmware {hello.build_id.hex()[:8]}"
+        )
+
+    def remember(self, memory: Memory) -> None:
+        """How much memory it has used so far."""
+        arena = f"arena {memory.arena_high_bytes:,} of {memory.arena_used_bytes:,} bytes"
+        stack = f"stack {memory.stack_high_bytes:,} of {memory.stack_bytes:,}"
+        self.status["high water"] = f"{arena}, {stack}" if memory.stack_bytes else arena
+
+    def ended(self, result: RunResult | BrokenRun | WindowResult) -> None:
+        """A run or a window is over."""
+        if isinstance(result, BrokenRun):
+            if result.status != "aborted":
+                self.broken += 1
+                self.note(f"run {result.run} is not whole: {result.reason}")
+            return
+        assert self._summary is not None
+        if isinstance(result, RunResult):
+            runs = 1
+            self._summary.add(result)
+        else:
+            runs = result.end.runs
+            self._summary.add_window(result)
+        self.runs += runs
+        self._ended.append((time.monotonic(), runs))
+        if not self._console.is_terminal:
+            self._console.print(self._line(result), soft_wrap=True)
+        self.refresh()
+
+    def _line(self, result: RunResult | WindowResult) -> str:
+        """Mean of the runs in it."""
+        assert self._setup is not None
+        if isinstance(result, RunResult):
+            runs, which, end = 1, f"run {result.run}", result.end
+            count, done, unit = end.count, end.macs_done, end.unit
+            zeros = sum(layer.activation_zeros for layer in result.layers)
+        else:
+            window, runs = result.end, result.end.runs
+            which = f"runs {window.run}-{window.run + runs - 1}"
+            count, done, unit = window.count_sum, window.macs_done_sum, window.unit
+            zeros = sum(layer.activation_zeros_sum for layer in result.layers)
+        activations = sum(layer.activations for layer in result.layers)
+        parts = [f"start {result.boot_id & 0xFFFF} {which}:"]
+        if unit != "none":
+            parts.append(f"{count / runs:,.0f} {unit},")
+        macs = sum(layer.macs for layer in self._setup.meta.layers)
+        if macs:
+            parts.append(f"{100 * (1 - done / runs / macs):.1f} % of MACs skipped,")
+        parts.append(f"{100 * zeros / runs / max(activations, 1):.1f} % zeros")
+        return " ".join(parts)
+
+    def refresh(self) -> None:
+        """Draw the table anew, if there is a terminal and the last time is long enough ago."""
+        now = time.monotonic()
+        if not self._console.is_terminal or now - self._shown < _REFRESH_S:
+            return
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+        self._live.update(self._rendered(now), refresh=True)
+        self._shown = now
+
+    def _rendered(self, now: float) -> RenderableType:
+        while self._ended and now - self._ended[0][0] > _RATE_OVER_S:
+            self._ended.popleft()
+        rate = sum(runs for _, runs in self._ended) / _RATE_OVER_S
+        self.status["runs"] = (
+            f"{self.runs:,} in all, {rate:.1f} a second, {self.broken:,} not whole"
+        )
+        facts = Text("\n".join(f"{name:<11} {text}" for name, text in self.status.items()))
+        if self._summary is None or self._summary.runs == 0:
+            return facts
+        return Group(render_table(self._summary.document(), log=self._log), facts)
+
+    def document(self) -> dict[str, Any] | None:
+        """The document of the runs since the device's last start; see report.Summary."""
+        return None if self._summary is None else self._summary.document()
+
+    def __enter__(self) -> Self:
+        """Return the view itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Show the last state, also without a terminal if there was a run."""
+        if self._live is not None:
+            self._live.update(self._rendered(time.monotonic()))
+            self._live.stop()
+        elif self._summary is not None and self._summary.runs > 0:
+            self._console.print(self._rendered(time.monotonic()))
