@@ -24,9 +24,8 @@ from edgesparse.names import short_name
 from edgesparse.outputs import finish_outputs, first_maximum, same_values
 from edgesparse.telemetry.cycles import CycleLog, RunCycles, check_cycles
 from edgesparse.telemetry.record import Hello, LayerRecord, LayerWindow
-from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunResult
+from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
-from edgesparse.telemetry.windows import WindowResult
 
 __all__ = [
     "LiveTable",

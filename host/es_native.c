@@ -191,6 +191,8 @@ void es_native_poll(void) {
 
 uint32_t es_native_take(uint8_t *data, uint32_t capacity) { return es_port_native_take(data, capacity); }
 
+void es_native_narrow(uint32_t line_bytes) { es_port_native_narrow(line_bytes); }
+
 void es_native_stop(void) { es_port_native_close(); }
 
 float es_native_expf(float x) { return expf(x); }

@@ -13,15 +13,12 @@ from edgesparse.errors import UsageError
 from edgesparse.report import Summary
 from edgesparse.telemetry.log import RunLog, own_folder
 from edgesparse.telemetry.record import Event, Hello, Receiver, Record, fields_of
-from edgesparse.telemetry.runs import BrokenRun, RunCollector, RunResult
+from edgesparse.telemetry.runs import Ended, RunCollector, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
-from edgesparse.telemetry.windows import WindowCollector, WindowResult
 
 __all__ = ["Arrival", "Recorder", "Rotation"]
 
 _SEGMENT = re.compile(r"\d{6}")
-
-Result = RunResult | BrokenRun | WindowResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Arrival:
     """An event, and the run or window that it ends."""
 
     event: Event
-    result: Result | None
+    result: Ended | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,6 @@ class Recorder:
         self._summary = Summary(setup)
         self._receiver = Receiver()
         self._runs = RunCollector(setup.nonce)
-        self._windows = WindowCollector(setup.nonce)
         self._started = time.monotonic()
 
     def close(self) -> None:
@@ -163,13 +159,11 @@ class Recorder:
     def _arrival(self, event: Event) -> Arrival:
         if isinstance(event, Record) and event.type == "hello":
             self._summary.greet(fields_of(event, Hello))
-        result: Result | None = self._runs.push(event)
-        window = self._windows.push(event)
+        result = self._runs.push(event)
         if isinstance(result, RunResult):
             self._summary.add(result)
-        if window is not None:
-            self._summary.add_window(window)
-            result = window
+        elif isinstance(result, WindowResult):
+            self._summary.add_window(result)
         return Arrival(event, result)
 
 

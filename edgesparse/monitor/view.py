@@ -15,9 +15,8 @@ from typing_extensions import Self
 
 from edgesparse.report import Summary, render_table
 from edgesparse.telemetry.record import Hello, Memory
-from edgesparse.telemetry.runs import BrokenRun, RunResult
+from edgesparse.telemetry.runs import BrokenRun, Ended, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
-from edgesparse.telemetry.windows import WindowResult
 
 __all__ = ["View"]
 
@@ -76,7 +75,7 @@ class View:
         stack = f"stack {memory.stack_high_bytes:,} of {memory.stack_bytes:,}"
         self.status["high water"] = f"{arena}, {stack}" if memory.stack_bytes else arena
 
-    def ended(self, result: RunResult | BrokenRun | WindowResult) -> None:
+    def ended(self, result: Ended) -> None:
         """A run or a window is over."""
         if isinstance(result, BrokenRun):
             if result.status != "aborted":

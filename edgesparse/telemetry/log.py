@@ -28,9 +28,8 @@ from edgesparse.files import GrowingFile, read_file, write_file
 from edgesparse.report import Summary
 from edgesparse.telemetry.cycles import CycleLog
 from edgesparse.telemetry.record import Event, Hello, Receiver, Record, event_line, fields_of
-from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult
+from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
-from edgesparse.telemetry.windows import WindowCollector, WindowResult
 
 __all__ = ["RunLog", "StoredLog", "own_folder", "read_log", "rebuild", "replay", "tell"]
 
@@ -55,13 +54,11 @@ class StoredLog:
 
     def results(self) -> Iterator[RunResult | WindowResult]:
         """Whole inferences and windows in order of arrival; those with dumped tensors left out."""
-        collector, windows = RunCollector(self.setup.nonce), WindowCollector(self.setup.nonce)
+        collector = RunCollector(self.setup.nonce)
         for event in Receiver().feed(self.capture):
-            ended, window = collector.push(event), windows.push(event)
-            if isinstance(ended, RunResult) and ended.run < DUMP_RUNS_FROM:
+            ended = collector.push(event)
+            if isinstance(ended, RunResult | WindowResult) and ended.run < DUMP_RUNS_FROM:
                 yield ended
-            if window is not None:
-                yield window
 
     def runs(self) -> Iterator[RunResult]:
         """The inferences among them."""
@@ -86,7 +83,7 @@ def rebuild(
     setup: Setup, capture: bytes, cycles: CycleLog | None = None
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the bytes of run.jsonl and the document of summary.json that belong to a capture."""
-    runs, windows = RunCollector(setup.nonce), WindowCollector(setup.nonce)
+    runs = RunCollector(setup.nonce)
     summary = Summary(setup)
     if cycles is not None:
         summary.model_cycles(cycles)
@@ -98,9 +95,8 @@ def rebuild(
         ended = runs.push(event)
         if isinstance(ended, RunResult):
             summary.add(ended)
-        window = windows.push(event)
-        if window is not None:
-            summary.add_window(window)
+        elif isinstance(ended, WindowResult):
+            summary.add_window(ended)
     return b"".join(lines), summary.document()
 
 

@@ -7,7 +7,13 @@
 
 static const es_port_info_t *info;
 
-static void send_text(const char *text) { es_port_write((const uint8_t *)text, (uint32_t)strlen(text)); }
+static void send(const uint8_t *data, uint32_t bytes) {
+    for (uint32_t sent = 0; sent < bytes;) {
+        sent += es_port_write(data + sent, bytes - sent);
+    }
+}
+
+static void send_text(const char *text) { send((const uint8_t *)text, (uint32_t)strlen(text)); }
 
 static void send_number(uint64_t value) {
     char digits[24];
@@ -117,7 +123,7 @@ __attribute__((noinline)) static void undefined(void) { __asm volatile("udf #0")
 static void echo(void) {
     uint8_t data[64];
     for (;;) {
-        es_port_write(data, es_port_read(data, sizeof(data)));
+        send(data, es_port_read(data, sizeof(data)));
     }
 }
 
