@@ -181,7 +181,7 @@ class Monitor:
         if self._control.restarts != restarts:
             self.restarts += 1
             self._view.note(f"the device restarted: start {event.boot_id & 0xFFFF}")
-        if event.fields.get("nonce") == self._last_nonce:
+        if self._last_nonce is not None and event.fields.get("nonce") == self._last_nonce:
             self._answered = True
         if self._control.greeted:
             self._greeted(event.boot_id & 0xFFFF)
