@@ -219,14 +219,17 @@ class Session:
 
     # --- Inferences ------------------------------------------------------------------------
 
-    def run(self, first_row: int, count: int, *, flags: int = 0) -> Iterator[RunResult]:
+    def run(
+        self, first_row: int, count: int, *, rows: int = 0, flags: int = 0
+    ) -> Iterator[RunResult]:
         """Run rows of the batch that lies in the device's memory; yield each run as it ends.
 
         Runs are numbered from 0 over the whole session, those with FLAG_DUMP from DUMP_RUNS_FROM.
 
         Args:
-            first_row: row of the batch for the first run; the next ones count up.
+            first_row: row of the batch for the first run, or FROM_LINK.
             count: runs, at least 1.
+            rows: rows to go through, again and again; 0: do not go back to the first.
             flags: FLAG_DUMP, FLAG_RESET_STATE and so on, added up.
 
         Raises:
@@ -234,7 +237,8 @@ class Session:
             DeviceFaultError: the device refused, or its processor took a fault.
             DeviceError: it restarted, a run failed, or part of one was lost or contradicts itself.
         """
-        first = self._start(first_row, count, flags=flags)
+        fields = {"first_row": first_row, "count": count, "rows": rows, "flags": flags}
+        first = self._start(fields)
         return self._results(first, count)
 
     def watch(
@@ -253,24 +257,25 @@ class Session:
         among them; tally.Tally says how much that was.
 
         Args:
-            first_row: row of the batch for the first run, or FROM_LINK.
+            first_row: as in run().
             count: runs, or ENDLESS.
             every: runs a window; 1 for the records of every run.
             rate: bytes per second that records may take on average; 0: no limit.
-            rows: rows to go through, again and again; 0: do not go back to the first.
+            rows: as in run().
             flags: FLAG_RESET_STATE, FLAG_HISTOGRAMS and so on, added up.
 
         Raises what run() raises, but for parts that were lost.
         """
-        first = self._start(first_row, count, every=every, rate=rate, rows=rows, flags=flags)
+        fields = {"first_row": first_row, "count": count, "rows": rows, "flags": flags}
+        first = self._start(fields | {"every": every, "rate": rate})
         return self._arrivals(first, count)
 
-    def _start(self, first_row: int, count: int, *, flags: int, **more: int) -> int:
+    def _start(self, fields: dict[str, int]) -> int:
         """Send RUN; returns the number of its first run."""
-        dump = flags & FLAG_DUMP
+        dump, count = fields["flags"] & FLAG_DUMP, fields["count"]
         first = self._next_number[dump]
         self._next_number[dump] += 0 if count == ENDLESS else count
-        self._send("run", run=first, count=count, first_row=first_row, flags=flags, **more)
+        self._send("run", b"", run=first, **fields)
         return first
 
     def run_from_link(self, inputs: Sequence[bytes], *, flags: int = 0) -> RunResult:

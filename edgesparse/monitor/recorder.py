@@ -12,7 +12,7 @@ from pathlib import Path
 from edgesparse.errors import UsageError
 from edgesparse.report import Summary
 from edgesparse.telemetry.log import RunLog, own_folder
-from edgesparse.telemetry.record import Event, Hello, Receiver, Record, fields_of
+from edgesparse.telemetry.record import Event, Receiver, Record
 from edgesparse.telemetry.runs import Ended, RunCollector, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
@@ -157,13 +157,10 @@ class Recorder:
         return [self._arrival(event) for event in events]
 
     def _arrival(self, event: Event) -> Arrival:
-        if isinstance(event, Record) and event.type == "hello":
-            self._summary.greet(fields_of(event, Hello))
+        self._summary.observe(event)
         result = self._runs.push(event)
-        if isinstance(result, RunResult):
+        if isinstance(result, RunResult | WindowResult):
             self._summary.add(result)
-        elif isinstance(result, WindowResult):
-            self._summary.add_window(result)
         return Arrival(event, result)
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from typing_extensions import Self
 
 from edgesparse.report import Summary, render_table
-from edgesparse.telemetry.record import Hello, Memory
+from edgesparse.telemetry.record import Event, Hello
 from edgesparse.telemetry.runs import BrokenRun, Ended, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
@@ -65,15 +65,14 @@ class View:
         self._summary = Summary(self._setup)
         self._summary.greet(hello)
         self.status["device"] = (
-            f"start {boot} ({hello.reset_reason.replace('_', ' ')}), {hello.board},"
-            f" {hello.cpu}, firmware {hello.build_id.hex()[:8]}"
+            f"start {boot} ({hello.reset_reason.replace('_', ' ')}), {hello.cpu},"
+            f" firmware {hello.build_id.hex()[:8]}"
         )
 
-    def remember(self, memory: Memory) -> None:
-        """How much memory it has used so far."""
-        arena = f"arena {memory.arena_high_bytes:,} of {memory.arena_used_bytes:,} bytes"
-        stack = f"stack {memory.stack_high_bytes:,} of {memory.stack_bytes:,}"
-        self.status["high water"] = f"{arena}, {stack}" if memory.stack_bytes else arena
+    def heard(self, event: Event) -> None:
+        """Something has arrived."""
+        assert self._summary is not None
+        self._summary.observe(event)
 
     def ended(self, result: Ended) -> None:
         """A run or a window is over."""
@@ -83,39 +82,34 @@ class View:
                 self.note(f"run {result.run} is not whole: {result.reason}")
             return
         assert self._summary is not None
-        if isinstance(result, RunResult):
-            runs = 1
-            self._summary.add(result)
-        else:
-            runs = result.end.runs
-            self._summary.add_window(result)
+        self._summary.add(result)
+        runs = result.runs if isinstance(result, WindowResult) else 1
         self.runs += runs
         self._ended.append((time.monotonic(), runs))
-        if not self._console.is_terminal:
+        if not self._console.is_terminal and not self._console.quiet:
             self._console.print(self._line(result), soft_wrap=True)
         self.refresh()
 
     def _line(self, result: RunResult | WindowResult) -> str:
-        """Mean of the runs in it."""
+        """A run, or the mean of those of a window."""
         assert self._setup is not None
-        if isinstance(result, RunResult):
-            runs, which, end = 1, f"run {result.run}", result.end
-            count, done, unit = end.count, end.macs_done, end.unit
-            zeros = sum(layer.activation_zeros for layer in result.layers)
-        else:
-            window, runs = result.end, result.end.runs
-            which = f"runs {window.run}-{window.run + runs - 1}"
-            count, done, unit = window.count_sum, window.macs_done_sum, window.unit
-            zeros = sum(layer.activation_zeros_sum for layer in result.layers)
-        activations = sum(layer.activations for layer in result.layers)
-        parts = [f"start {result.boot_id & 0xFFFF} {which}:"]
-        if unit != "none":
-            parts.append(f"{count / runs:,.0f} {unit},")
-        macs = sum(layer.macs for layer in self._setup.meta.layers)
-        if macs:
-            parts.append(f"{100 * (1 - done / runs / macs):.1f} % of MACs skipped,")
-        parts.append(f"{100 * zeros / runs / max(activations, 1):.1f} % zeros")
-        return " ".join(parts)
+        # Nothing is to be compared here.
+        alone = Summary(self._setup.model_copy(update={"labels": None, "golden": ()}))
+        alone.add(result)
+        document = alone.document()
+        totals, layers = document["totals"], document["layers"]
+        runs = document["runs"]
+        which = f"run {result.run}" if runs == 1 else f"runs {result.run}-{result.run + runs - 1}"
+        parts = []
+        if document["unit"] != "none":
+            parts.append(f"{totals['count']:,.0f} {document['unit']}")
+        if totals["macs"]:
+            skipped = 100 * (totals["macs"] - totals["macs_done"]) / totals["macs"]
+            parts.append(f"{skipped:.1f} % of MACs skipped")
+        zeros = sum(layer["activation_zeros"] for layer in layers)
+        activations = sum(layer["activations"] for layer in layers)
+        parts.append(f"{100 * zeros / max(activations, 1):.1f} % zeros")
+        return f"start {result.boot_id & 0xFFFF} {which}: {', '.join(parts)}"
 
     def refresh(self) -> None:
         """Draw the table anew, if there is a terminal and the last time is long enough ago."""

@@ -163,6 +163,7 @@ class Monitor:
             self._view.log_to(folder)
 
     def _show(self, arrival: Arrival) -> None:
+        self._view.heard(arrival.event)
         if arrival.result is not None:
             self._view.ended(arrival.result)
         event = arrival.event
@@ -203,7 +204,6 @@ class Monitor:
         if boot != self._boot:
             self._boot = boot
             self._view.greet(hello, boot)
-        self._view.remember(memory)
 
 
 def _identity(hello: Hello) -> tuple[object, ...]:

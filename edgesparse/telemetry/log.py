@@ -27,7 +27,7 @@ from edgesparse.errors import EdgesparseError, UsageError
 from edgesparse.files import GrowingFile, read_file, write_file
 from edgesparse.report import Summary
 from edgesparse.telemetry.cycles import CycleLog
-from edgesparse.telemetry.record import Event, Hello, Receiver, Record, event_line, fields_of
+from edgesparse.telemetry.record import Event, Receiver, event_line
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
@@ -90,13 +90,10 @@ def rebuild(
     lines = []
     for event in Receiver().feed(capture):
         lines.append(event_line(event))
-        if isinstance(event, Record) and event.type == "hello":
-            summary.greet(fields_of(event, Hello))
+        summary.observe(event)
         ended = runs.push(event)
-        if isinstance(ended, RunResult):
+        if isinstance(ended, RunResult | WindowResult):
             summary.add(ended)
-        elif isinstance(ended, WindowResult):
-            summary.add_window(ended)
     return b"".join(lines), summary.document()
 
 
