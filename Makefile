@@ -40,8 +40,12 @@ setup: .venv/native.stamp ## Install what is missing (apt, needs root) and build
 demo: setup ## Deploy the demo model to a board (BOARD=qemu) and show what it measured
 	@$(BIN)/edgesparse deploy --board $(BOARD)
 
+.venv/browser.stamp: .venv/packages.stamp
+	@host/setup.sh browser
+	@touch $@
+
 .PHONY: test
-test: setup ## Run all tests
+test: setup .venv/browser.stamp ## Run all tests; installs chromium for those of reports
 	@$(BIN)/python -m pytest
 
 .PHONY: lint lint-python lint-c lint-builds lint-native

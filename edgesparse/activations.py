@@ -24,7 +24,7 @@ from edgesparse.image import build_image
 from edgesparse.inputs import Inputs, batch_bytes, rows_for
 from edgesparse.meta import LayerMeta, Meta, ProfileMeta, TensorZerosMeta
 from edgesparse.model import Model
-from edgesparse.telemetry.log import read_log
+from edgesparse.telemetry.log import read_runs
 from edgesparse.telemetry.runs import RunResult
 
 __all__ = ["ASSUMED_AFTER_RELU", "Profile", "assumed", "profile_rows", "profile_run"]
@@ -132,8 +132,7 @@ def profile_run(model: Model, folder: Path) -> Profile:
 
     Raises UsageError where there is no log, no run in it, or it is of another model.
     """
-    log = read_log(folder)
-    setup, runs = log.setup, list(log.runs())
+    setup, runs = read_runs(folder)
     _check_same(model, setup.meta, folder)
     shares = _Shares()
     for run in runs:

@@ -62,6 +62,12 @@ def _name(model: Model, node: Node) -> str:
     return model.tensors[named[0]].name if named else ""
 
 
+def _reads(model: Model, node: Node) -> tuple[int, ...]:
+    """The layers whose outputs a node reads, in running order."""
+    producers = (model.producer(tensor) for tensor in node.inputs if tensor >= 0)
+    return tuple(sorted({each.index for each in producers if each is not None}))
+
+
 def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
     model = encoded.source
     weights, zeros = weight_counts(model, node)
@@ -84,6 +90,8 @@ def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
         dense_bytes=weights,
         encoded_bytes=0 if row is None else len(row.choice.weights),
         predicted_cost=0 if row is None else row.chosen.cost or 0,
+        dense_cost=0 if row is None else row.dense_cost(),
+        reads=_reads(model, node),
         **(_same_as(encoded, node) if renames else {}),
     )
 

@@ -24,7 +24,8 @@ class LayerMeta(_Frozen):
     """One node of the .tflite.
 
     node: index of its device node; None for one that is free, folded or done by the host.
-    predicted_cost: of a run, in the unit of GoalMeta; 0 if it is not known.
+    predicted_cost: of a run, in the unit of GoalMeta; 0 if it is not known.  dense_cost: the same
+    for the best kernel that skips nothing.  reads: the layers whose outputs it reads.
     macs, weights, weight_zeros: of the .tflite.  activations: without the channels that nobody
     reads.  constant_zeros: how many of them are zeros in channels that the device leaves out.
     same_as_layer, same_as_input: a free RESHAPE's output has the zeros of that layer's output, or
@@ -44,6 +45,8 @@ class LayerMeta(_Frozen):
     dense_bytes: int
     encoded_bytes: int
     predicted_cost: int = 0
+    dense_cost: int = 0
+    reads: tuple[int, ...] = ()
     constant_zeros: int = 0
     same_as_layer: int | None = None
     same_as_input: int | None = None

@@ -223,6 +223,7 @@ class Summary:
             "sparsify": None if meta.sparsify is None else meta.sparsify.model_dump(mode="json"),
             "model_sha256": meta.source_sha256,
             "image_sha256": setup.image_sha256,
+            "inputs_sha256": setup.inputs_sha256,
             "firmware_build_id": None if self._hello is None else self._hello.build_id.hex(),
             "reset_reason": None if self._hello is None else self._hello.reset_reason,
             "memory": None if self._memory is None else _memory_document(self._memory),

@@ -107,6 +107,16 @@ system() {
     fi
 }
 
+# For the tests of reports alone. Ubuntu has no such package: there chromium and its driver must be in PATH.
+browser() {
+    packages=""
+    need chromium command -v chromium
+    need chromium-driver command -v chromedriver
+    if [ -n "$packages" ]; then
+        install_packages
+    fi
+}
+
 pip_install() {
     .venv/bin/python -m pip install -qq --disable-pip-version-check "$@"
 }
@@ -138,5 +148,6 @@ case "${1:-}" in
     system) system ;;
     venv) venv ;;
     native) native ;;
-    *) fail "say system, venv or native" ;;
+    browser) browser ;;
+    *) fail "say system, venv, native or browser" ;;
 esac

@@ -14,6 +14,8 @@ from edgesparse import native
 from edgesparse.deploy.boards import Board, find_board
 from edgesparse.meta import InputMeta, LayerMeta, Meta, OutputMeta
 from edgesparse.telemetry.frame import Frame, FrameDecoder, encode
+from edgesparse.telemetry.record import Hello, Receiver, Record, fields_of
+from edgesparse.telemetry.runs import RunCollector, RunResult
 from edgesparse.telemetry.setup import Setup
 
 NONCE = 0xABCD1234
@@ -82,6 +84,22 @@ def run_frames(run: int, sequence: int, **options: Any) -> list[bytes]:
         device_frame(name, sequence + i, tail, **fields)
         for i, (name, tail, fields) in enumerate(run_records(run, **options))
     ]
+
+
+def result(run: int, **options: Any) -> RunResult:
+    """A good run as the host collects it."""
+    runs = RunCollector(NONCE)
+    for event in Receiver().feed(b"".join(run_frames(run, 0, **options))):
+        ended = runs.push(event)
+    assert isinstance(ended, RunResult)
+    return ended
+
+
+def hello(**fields: Any) -> Hello:
+    """The answer to a PING with NONCE."""
+    (record,) = Receiver().feed(device_frame("hello", 0, nonce=NONCE, **fields))
+    assert isinstance(record, Record)
+    return fields_of(record, Hello)
 
 
 def small_meta() -> Meta:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgesparse.bench.measure import SCHEMA_VERSION
+from edgesparse.compare.ratios import growth
 from edgesparse.errors import FormatError, RegressionError, UsageError
 from edgesparse.files import read_file
 from edgesparse.pipeline import AUTO, OFF
@@ -74,13 +74,6 @@ def _by_name(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {entry_name(entry): entry for entry in document["entries"]}
 
 
-def _growth(before: float, after: float) -> float:
-    """Relative change; from nothing to something is without bound."""
-    if before == after:
-        return 0.0
-    return (after - before) / before if before else math.inf
-
-
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """What became of the totals of each entry.
 
@@ -103,7 +96,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
             "quantity": new[name]["unit"] if quantity == "count" else quantity.replace("_", " "),
             "before": old[name]["totals"][quantity],
             "after": new[name]["totals"][quantity],
-            "change": _growth(old[name]["totals"][quantity], new[name]["totals"][quantity]),
+            "change": growth(old[name]["totals"][quantity], new[name]["totals"][quantity]),
         }
         for name in alike
         for quantity in _COMPARED

@@ -17,6 +17,7 @@ from edgesparse import __version__
 from edgesparse.cli.analyze import analyze
 from edgesparse.cli.bench import bench
 from edgesparse.cli.boards import boards
+from edgesparse.cli.compare import compare
 from edgesparse.cli.compensate import compensate
 from edgesparse.cli.convert import convert
 from edgesparse.cli.deploy import deploy
@@ -25,6 +26,7 @@ from edgesparse.cli.export import export
 from edgesparse.cli.firmware import firmware
 from edgesparse.cli.monitor import monitor
 from edgesparse.cli.replay import replay
+from edgesparse.cli.report import report
 from edgesparse.cli.sparsify import sparsify
 from edgesparse.cli.sweep import sweep
 from edgesparse.cli.validate import validate
@@ -43,6 +45,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "monitor": monitor,
     "replay": replay,
     "export": export,
+    "report": report,
+    "compare": compare,
     "firmware": firmware,
     "bench": bench,
     "sweep": sweep,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from edgesparse import native
 from edgesparse.edges import device_input, device_output
 from edgesparse.encode.goal import Goal
-from edgesparse.encode.lower.candidate import Candidate
+from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.narrow import Narrowing
 from edgesparse.encode.state import Persistent
 from edgesparse.model import Model, Tensor
@@ -40,6 +40,12 @@ class Variant:
         """Name of its weights' encoding."""
         return native.table("kernel")[self.kernel].columns[1]
 
+    @property
+    def skips(self) -> bool:
+        """Whether it skips zeros, of weights or of activations."""
+        may_list = self.candidate.params.get("list_zeros", NEVER) != NEVER
+        return may_list or self.encoding not in ("none", "dense")
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedNode:
@@ -69,6 +75,10 @@ class EncodedNode:
     def encoding(self) -> str:
         """Name of its weights' encoding."""
         return self.chosen.encoding
+
+    def dense_cost(self) -> int:
+        """Predicted cost of the best kernel that skips nothing; 0 if it is not known."""
+        return min((each.cost for each in self.variants if each.cost and not each.skips), default=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from edgesparse.errors import UsageError
 from edgesparse.files import write_file
-from edgesparse.telemetry.log import tell
+from edgesparse.telemetry.log import read_log
 
 __all__ = ["export_model_explorer"]
 
@@ -42,7 +42,7 @@ _SHARES: Mapping[str, _Measure] = {
 
 def export_model_explorer(folder: Path, output: Path) -> list[Path]:
     """Write a file for each measure into the folder `output`; values are means of the runs."""
-    document = tell(folder)
+    document = read_log(folder)[1]
     if document["runs"] == 0:
         raise UsageError(f"{folder} has no whole run")
     try:

@@ -10,7 +10,7 @@ from edgesparse.errors import FormatError
 from edgesparse.meta import LayerMeta
 from edgesparse.names import short_name
 from edgesparse.telemetry.cycles import RunCycles
-from edgesparse.telemetry.log import read_log
+from edgesparse.telemetry.log import open_log
 from edgesparse.telemetry.record import LayerRecord
 from edgesparse.telemetry.runs import RunResult
 from edgesparse.telemetry.setup import Setup
@@ -87,10 +87,10 @@ def read_samples(folder: Path) -> tuple[Setup, Iterator[Sample]]:
     Raises UsageError where there is no log, FormatError where it is malformed or its runs belong to
     another model.
     """
-    log = read_log(folder)
+    log = open_log(folder)
     layers = {layer.node: layer for layer in log.setup.meta.layers if layer.node is not None}
     cycles = {} if log.cycles is None else log.cycles.runs
-    return log.setup, (_sample(run, layers, cycles.get(run.run)) for run in log.runs())
+    return log.setup, (_sample(run, layers, cycles.get(run.run)) for run in log.results())
 
 
 def _sample(run: RunResult, layers: Mapping[int, LayerMeta], cycles: RunCycles | None) -> Sample:

@@ -31,7 +31,16 @@ from edgesparse.telemetry.record import Event, Receiver, event_line
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
-__all__ = ["RunLog", "StoredLog", "own_folder", "read_log", "rebuild", "replay", "tell"]
+__all__ = [
+    "RunLog",
+    "StoredLog",
+    "open_log",
+    "own_folder",
+    "read_log",
+    "read_runs",
+    "rebuild",
+    "replay",
+]
 
 RUNS_FOLDER = "edgesparse-runs"
 """Where logs go in the working directory unless told otherwise."""
@@ -60,12 +69,8 @@ class StoredLog:
             if isinstance(ended, RunResult | WindowResult) and ended.run < DUMP_RUNS_FROM:
                 yield ended
 
-    def runs(self) -> Iterator[RunResult]:
-        """The inferences among them."""
-        return (result for result in self.results() if isinstance(result, RunResult))
 
-
-def read_log(folder: Path) -> StoredLog:
+def open_log(folder: Path) -> StoredLog:
     """Read a log, also one whose writer was stopped in the middle.
 
     Raises UsageError where there is none, FormatError where session.json or cycles.jsonl is
@@ -97,22 +102,32 @@ def rebuild(
     return b"".join(lines), summary.document()
 
 
-def tell(folder: Path) -> dict[str, Any]:
-    """Return the document of a log as replay() does, and write nothing.  Raises the same."""
-    log = read_log(folder)
-    _, document = rebuild(log.setup, log.capture, log.cycles)
-    return document
+def read_runs(folder: Path) -> tuple[Setup, list[RunResult]]:
+    """What was known before a run, and its whole inferences; those that dumped tensors left out.
+
+    Raises what open_log() raises.
+    """
+    log = open_log(folder)
+    return log.setup, [result for result in log.results() if isinstance(result, RunResult)]
+
+
+def read_log(folder: Path) -> tuple[bytes, dict[str, Any]]:
+    """Return what rebuild() makes of a log, without changing it.
+
+    Raises:
+        UsageError: there is no log.
+        FormatError: session.json or cycles.jsonl is malformed, or belongs to other runs.
+    """
+    log = open_log(folder)
+    return rebuild(log.setup, log.capture, log.cycles)
 
 
 def replay(folder: Path) -> dict[str, Any]:
     """Write run.jsonl and summary.json of a log anew, from the others; return the document.
 
-    Raises:
-        UsageError: there is no log, or it cannot be written.
-        FormatError: session.json or cycles.jsonl is malformed, or belongs to other runs.
+    Raises what read_log() raises, and UsageError where it cannot be written.
     """
-    log = read_log(folder)
-    lines, document = rebuild(log.setup, log.capture, log.cycles)
+    lines, document = read_log(folder)
     write_file(folder / _RECORDS, lines)
     write_file(folder / _SUMMARY, _document_bytes(document))
     return document

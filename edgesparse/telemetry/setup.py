@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from edgesparse import __version__
 from edgesparse.errors import FormatError
-from edgesparse.inputs import Inputs
+from edgesparse.inputs import Inputs, batch_bytes
 from edgesparse.meta import Meta
 from edgesparse.telemetry.runs import new_nonce
 
@@ -75,6 +75,8 @@ class Setup(_Frozen):
         board: its name.
         meta: of the image.
         image_sha256: of the image's bytes on the device; empty if they are not known.
+        inputs_sha256: of the rows as the device is given them; empty in logs of before, and if they
+            are not known.
         flash_bytes: size of the image on the device; None if it is not known.
         arena_bytes: RAM for tensors and scratch.
         runs: how many were asked for; 0: until somebody stops them.
@@ -91,6 +93,7 @@ class Setup(_Frozen):
     board: str
     meta: Meta
     image_sha256: str
+    inputs_sha256: str = ""
     flash_bytes: int | None
     arena_bytes: int
     runs: int = Field(ge=0)
@@ -136,6 +139,7 @@ class Setup(_Frozen):
             board=board,
             meta=meta,
             image_sha256=hashlib.sha256(image).hexdigest(),
+            inputs_sha256=hashlib.sha256(batch_bytes(rows)).hexdigest(),
             flash_bytes=len(image),
             arena_bytes=arena_bytes,
             runs=runs,

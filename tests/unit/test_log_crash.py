@@ -17,7 +17,7 @@ from edgesparse.errors import UsageError
 from edgesparse.export import FORMATS, export_run
 from edgesparse.report import Summary
 from edgesparse.telemetry.cycles import CycleLog, RunCycles
-from edgesparse.telemetry.log import RunLog, read_log, replay
+from edgesparse.telemetry.log import RunLog, open_log, replay
 from tests.scripted import ScriptedTarget, small_setup
 
 RUNS = 3
@@ -96,7 +96,7 @@ def check(folder: Path, whole: Path) -> int:
             return 0
         assert (whole / name).read_bytes().startswith((folder / name).read_bytes())
     frames = (folder / "capture.bin").read_bytes().count(b"\0")
-    runs = len(list(read_log(folder).runs()))
+    runs = len(list(open_log(folder).results()))
     assert replay(folder)["runs"] == runs
     told = (folder / "run.jsonl").read_bytes().splitlines()
     assert len(told) == frames
@@ -193,6 +193,6 @@ def test_cycles_whose_last_line_was_cut_off(tmp_path: Path, whole: Path) -> None
     lines = (whole / "cycles.jsonl").read_bytes()
     for size in range(len(lines) + 1):
         (tmp_path / "cycles.jsonl").write_bytes(lines[:size])
-        cycles = read_log(tmp_path).cycles
+        cycles = open_log(tmp_path).cycles
         kept = 0 if cycles is None else 1 + len(cycles.runs)
         assert kept == lines[:size].count(b"\n")

@@ -17,24 +17,16 @@ from edgesparse.meta import HostStep, Meta, OutputMeta
 from edgesparse.outputs import finish_outputs, first_maximum, same_values
 from edgesparse.report import LiveTable, Summary, render_table, short_name, summarize
 from edgesparse.telemetry.cycles import CycleLog, RunCycles
-from edgesparse.telemetry.record import Hello, Receiver, Record, fields_of
-from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult
+from edgesparse.telemetry.runs import DUMP_RUNS_FROM
 from edgesparse.telemetry.setup import Setup, StoredArray
-from tests.scripted import NONCE, OUTPUT, device_frame, run_frames, small_meta, small_setup
-
-
-def result(run: int, **options: Any) -> RunResult:
-    runs = RunCollector(NONCE)
-    for event in Receiver().feed(b"".join(run_frames(run, 0, **options))):
-        ended = runs.push(event)
-    assert isinstance(ended, RunResult)
-    return ended
-
-
-def hello(**fields: Any) -> Hello:
-    (record,) = Receiver().feed(device_frame("hello", 0, nonce=NONCE, **fields))
-    assert isinstance(record, Record)
-    return fields_of(record, Hello)
+from tests.scripted import (
+    NONCE,
+    OUTPUT,
+    hello,
+    result,
+    small_meta,
+    small_setup,
+)
 
 
 def golden(*rows: np.ndarray) -> tuple[StoredArray, ...]:
