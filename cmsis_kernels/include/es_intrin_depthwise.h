@@ -3,11 +3,11 @@
  * After es_intrin.h the only header that asks which instruction set it is compiled for. Both forms give the same bytes
  * and read and write the same scratch; es_depthwise_strip.h says how that is laid out.
  *
- *   es_three_widen_four  filters of four channels to the words that es_three_fn_t reads
- *   es_widen_four[_any]  bytes of four channels to four rows of int16
+ *   es_three_widen_four  filters of four channels to the words that es_three_make reads
+ *   es_widen_four        bytes of four channels to four rows of int16
  *   es_tap_four          one tap of four channels
  *   es_row_four          a row of taps of any filter, for four windows of one channel
- *   es_three_find        the function that makes 3 x 3 windows of one channel, for a pitch and a stride
+ *   es_three_make        3 x 3 windows of one channel
  */
 #ifndef ES_INTRIN_DEPTHWISE_H
 #define ES_INTRIN_DEPTHWISE_H
@@ -16,7 +16,7 @@
 #include "es_types.h"
 
 /* Distances in bytes between the widened rows of a 3 x 3 filter. They are offsets inside the loop's instructions (LDRD
- * reaches 1020), so that one pointer serves three rows.
+ * reaches 1020), so that one pointer serves three rows. Each is twice the one before, but for the last.
  */
 #define ES_THREE_PITCHES(row) row(64) row(128) row(256) row(512) row(1008)
 
@@ -29,15 +29,17 @@ typedef struct {
     uint32_t left;       /* 256 * (out_w - 2); out_w is 2 or more */
     uint32_t out_c;
     const int16_t *middle;
+    uint32_t loop;        /* es_three_loop, for the DSP extension */
     uint32_t pitch_bytes; /* this and the stride are for the plain form */
     uint32_t stride_w;
 } es_three_t;
 
-/* Makes all windows; the channel's requantisation is short (es_requant.h). Outputs are out_c apart. */
-typedef void es_three_fn_t(const es_three_t *three, const uint32_t *filter, const es_channel_t *channel,
-                           int8_t *output);
+/* The number of the loop for a pitch and stride 1 or 2. */
+ES_INLINE uint32_t es_three_loop(uint32_t pitch_bytes, uint32_t stride_w) {
+    return 2 * (26 - es_clz(pitch_bytes - 1)) + stride_w - 1;
+}
 
-/* Widens a filter for es_three_fn_t; taps are `tap_bytes` apart. */
+/* Widens a filter for es_three_make; taps are `tap_bytes` apart. */
 ES_INLINE void es_three_widen(const int8_t *tap, uint32_t tap_bytes, uint32_t *to) {
     for (uint32_t row = 0; row < 3; row++) {
         const uint32_t w0 = (uint32_t)tap[0] << 1, w1 = (uint32_t)tap[tap_bytes] << 1;
@@ -119,12 +121,6 @@ ES_INLINE void es_three_widen_four(const int8_t *tap, uint32_t tap_bytes, uint32
     }
 }
 
-/* Two words to p + offset_bytes, a constant; both multiples of 4. */
-#define es_store_pair_at(p, offset_bytes, low, high)                           \
-    __asm__("strd %1, %2, [%3, %4]"                                            \
-            : "=m"(*(uint8_t (*)[8])((uint8_t *)(void *)(p) + (offset_bytes))) \
-            : "r"(low), "r"(high), "r"(p), "i"(offset_bytes))
-
 /* Two pixels to two columns. */
 ES_INLINE void es_widen_pair(uint32_t a, uint32_t b, int16_t *to, uint32_t lane) {
     const uint32_t low = es_pkhbt(a, b), high = es_pkhtb(a, b);
@@ -142,28 +138,17 @@ ES_INLINE void es_widen_one(uint32_t a, int16_t *to, uint32_t lane) {
     to[3 * lane] = (int16_t)(odd >> 16);
 }
 
-/* Four bytes of each of `count` pixels, `step_bytes` apart, to four rows that are `lane` int16 apart. */
-ES_INLINE void es_widen_four_any(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to, uint32_t lane) {
-    for (; count >= 2; count -= 2) {
-        es_widen_pair(es_read_u32(from), es_read_u32(from + step_bytes), to, lane);
-        from += 2 * step_bytes;
-        to += 2;
-    }
-    if (count != 0) {
-        es_widen_one(es_read_u32(from), to, lane);
-    }
-}
-
-/* The same where `lane` is even and a constant. One pixel first where `to` is no multiple of 4, so that words are.
+/* Four bytes of each of `count` pixels, `step_bytes` apart, to four rows that are `lane` int16 apart, an even number.
+ * One pixel first where `to` is no multiple of 4, so that words are. A pointer a row costs nothing: the stores move it.
  */
-ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to,
-                             const uint32_t lane) {
-    if ((uintptr_t)to % 4 != 0) {
+ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to, uint32_t lane) {
+    if ((uintptr_t)to % 4 != 0 && count != 0) {
         es_widen_one(es_read_u32(from), to, lane);
         from += step_bytes;
         to++;
         count--;
     }
+    int16_t *to1 = to + lane, *to2 = to1 + lane, *to3 = to2 + lane;
     for (uint32_t fours = count / 4; fours != 0; fours--) {
         const uint32_t a = es_read_u32(from), b = es_read_u32(from + step_bytes);
         from += 2 * step_bytes;
@@ -173,12 +158,10 @@ ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t c
         es_opaque(from);
         const uint32_t low0 = es_pkhbt(a, b), low1 = es_pkhbt(c, d);
         const uint32_t high0 = es_pkhtb(a, b), high1 = es_pkhtb(c, d);
-        es_store_pair_at(to, 0, es_sxtb16(low0), es_sxtb16(low1));
-        es_store_pair_at(to, 2 * lane, es_sxtb16_ror8(low0), es_sxtb16_ror8(low1));
-        es_store_pair_at(to, 4 * lane, es_sxtb16(high0), es_sxtb16(high1));
-        es_store_pair_at(to, 6 * lane, es_sxtb16_ror8(high0), es_sxtb16_ror8(high1));
-        to += 4;
-        es_opaque(to);
+        es_store_pair(to, 8, es_sxtb16(low0), es_sxtb16(low1));
+        es_store_pair(to1, 8, es_sxtb16_ror8(low0), es_sxtb16_ror8(low1));
+        es_store_pair(to2, 8, es_sxtb16(high0), es_sxtb16(high1));
+        es_store_pair(to3, 8, es_sxtb16_ror8(high0), es_sxtb16_ror8(high1));
     }
     if (count & 2) {
         es_widen_pair(es_read_u32(from), es_read_u32(from + step_bytes), to, lane);
@@ -199,23 +182,32 @@ ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t c
  *   lr  256 * outputs left in the row, less 2, plus the shift: ASR by a register takes its lower byte
  *   r11, r12  inputs, then multiplier and rounding
  *
- * Stack: 0 skip_bytes, 4 end, 8 multiplier, 12 rounding, 16 doubled bias, 20 lr at the start of a row.
+ * Stack: 0 doubled bias, 4 skip_bytes, 8 end, 12 lr at the start of a row, 16 multiplier, 20 rounding, 24 doubled bias,
+ * 28 where the loop begins, which follows from pitch and stride. Both loops of a pitch go on to the same end of a row.
  *
  * The sign of a sum goes into `rounding`, which the other sum then loads again, together with the next bias.
  */
 /* clang-format off */
 #define ES_THREE_BEGIN                    \
     "push {r4-r11, lr}\n"                 \
-    "ldm r2, {r9, r10, r11, lr}\n"        \
+    "ldr r11, [r0, #20]\n"                \
+    "adr r12, 0f\n"                       \
+    "ldrh r11, [r12, r11, lsl #1]\n"      \
+    "add r12, r12, r11\n"                 \
+    "ldm r2, {r8, r9, r10, lr}\n"         \
+    "lsl r11, r8, #1\n"                   \
+    "push {r9, r10, r11, r12}\n"          \
     "ldm r0, {r4, r5, r6, r7, r8}\n"      \
-    "lsl r12, r9, #1\n"                   \
     "add lr, lr, r6\n"                    \
-    "push {r4, r5, r10, r11, r12, lr}\n"  \
+    "push {r4, r5, lr}\n"                 \
+    "push {r11}\n"                        \
     "mov r0, r8\n"                        \
     "mov r2, r7\n"                        \
     "ldm r1, {r4-r9}\n"                   \
-    "mov r1, r12\n"                       \
-    "1:\n"
+    "mov r1, r11\n"                       \
+    "bx r12\n"                            \
+    ".balign 4\n"                         \
+    "0:\n"
 
 /* One row of taps, from the words (a0, a1), (a2, a3) in r11, r12: w0 a0 + w1 a1 + w2 a2 to r1. */
 #define ES_THREE_ONE(w01, w12)            \
@@ -254,66 +246,60 @@ ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t c
     "asr " sum ", " sum ", lr\n"          \
     "ssat " sum ", #8, " sum "\n"
 
-#define ES_THREE_ASM(pair, pitch)             \
-    __asm__(ES_THREE_BEGIN                    \
-            pair(pitch)                       \
-            "ldrd r11, r12, [sp, #8]\n"       \
-            ES_THREE_SCALE("r1")              \
-            "strb r1, [r3]\n"                 \
-            "ldrd r12, r1, [sp, #12]\n"       \
-            ES_THREE_SCALE("r10")             \
-            "strb r10, [r3, r2]\n"            \
-            "add r3, r3, r2, lsl #1\n"        \
-            "subs lr, lr, #512\n"             \
-            "bpl 1b\n"                        \
-            "tst lr, #256\n"                  \
-            "beq 2f\n"                        \
-            "ldrd r11, r12, [r0, #-" pitch "]\n" \
-            ES_THREE_ONE("r4", "r5")          \
-            "ldrd r11, r12, [r0, #" pitch "]\n"  \
-            ES_THREE_ONE("r8", "r9")          \
-            "ldrd r11, r12, [r0]\n"           \
-            ES_THREE_ONE("r6", "r7")          \
-            "ldrd r11, r12, [sp, #8]\n"       \
-            ES_THREE_SCALE("r1")              \
-            "strb r1, [r3]\n"                 \
-            "add r3, r3, r2\n"                \
-            "ldr r1, [sp, #16]\n"             \
-            "2:\n"                            \
-            "ldrd r11, r12, [sp]\n"           \
-            "add r0, r0, r11\n"               \
-            "ldr lr, [sp, #20]\n"             \
-            "cmp r0, r12\n"                   \
-            "bne 1b\n"                        \
-            "add sp, sp, #24\n"               \
-            "pop {r4-r11, pc}\n")
+#define ES_THREE_PAIR(pair, name, pitch)  \
+    ".balign 4\n"                         \
+    name ":\n"                            \
+    pair(pitch)                           \
+    "ldrd r11, r12, [sp, #16]\n"          \
+    ES_THREE_SCALE("r1")                  \
+    "strb r1, [r3]\n"                     \
+    "ldrd r12, r1, [sp, #20]\n"           \
+    ES_THREE_SCALE("r10")                 \
+    "strb r10, [r3, r2]\n"                \
+    "add r3, r3, r2, lsl #1\n"            \
+    "subs lr, lr, #512\n"                 \
+    "bpl " name "\n"
+
+/* A last window alone, and the next row. */
+#define ES_THREE_END(pitch)               \
+    "2:\n"                                \
+    "tst lr, #256\n"                      \
+    "beq 3f\n"                            \
+    "ldrd r11, r12, [r0, #-" pitch "]\n"  \
+    ES_THREE_ONE("r4", "r5")              \
+    "ldrd r11, r12, [r0, #" pitch "]\n"   \
+    ES_THREE_ONE("r8", "r9")              \
+    "ldrd r11, r12, [r0]\n"               \
+    ES_THREE_ONE("r6", "r7")              \
+    "ldrd r11, r12, [sp, #16]\n"          \
+    ES_THREE_SCALE("r1")                  \
+    "strb r1, [r3]\n"                     \
+    "add r3, r3, r2\n"                    \
+    "3:\n"                                \
+    "ldm sp, {r1, r11, r12, lr}\n"        \
+    "add r0, r0, r11\n"                   \
+    "cmp r0, r12\n"                       \
+    "beq 4f\n"                            \
+    "ldr pc, [sp, #28]\n"
+
+#define ES_THREE_LOOPS(pitch)                                                   \
+    ES_THREE_PAIR(ES_THREE_PAIR_2, ".Les_three_2_" #pitch, #pitch) "b 2f\n"     \
+    ES_THREE_PAIR(ES_THREE_PAIR_1, ".Les_three_1_" #pitch, #pitch)              \
+    ES_THREE_END(#pitch)
+
+/* From the table, as an address of Thumb code, by es_three_loop. */
+#define ES_THREE_PLACES(pitch) \
+    ".hword .Les_three_1_" #pitch " - 0b + 1, .Les_three_2_" #pitch " - 0b + 1\n"
 /* clang-format on */
 
-#define ES_THREE_ROW(pitch)                                                                              \
-    __attribute__((naked)) static void es_three_1_##pitch(                                               \
-        const es_three_t *three __attribute__((unused)), const uint32_t *filter __attribute__((unused)), \
-        const es_channel_t *channel __attribute__((unused)), int8_t *output __attribute__((unused))) {   \
-        ES_THREE_ASM(ES_THREE_PAIR_1, #pitch);                                                           \
-    }                                                                                                    \
-    __attribute__((naked)) static void es_three_2_##pitch(                                               \
-        const es_three_t *three __attribute__((unused)), const uint32_t *filter __attribute__((unused)), \
-        const es_channel_t *channel __attribute__((unused)), int8_t *output __attribute__((unused))) {   \
-        ES_THREE_ASM(ES_THREE_PAIR_2, #pitch);                                                           \
-    }
-ES_THREE_PITCHES(ES_THREE_ROW)
-#undef ES_THREE_ROW
-
-/* For one of ES_THREE_PITCHES and stride 1 or 2. */
-static inline es_three_fn_t *es_three_find(uint32_t pitch_bytes, uint32_t stride_w) {
-    switch (pitch_bytes) {
-#define ES_THREE_ROW(pitch) \
-    case pitch:             \
-        return stride_w == 1 ? es_three_1_##pitch : es_three_2_##pitch;
-        ES_THREE_PITCHES(ES_THREE_ROW)
-#undef ES_THREE_ROW
-        default:
-            return NULL;
-    }
+/* Makes all windows; the channel's requantisation is short (es_requant.h). Outputs are out_c apart. */
+__attribute__((naked, unused)) static void es_three_make(const es_three_t *three __attribute__((unused)),
+                                                         const uint32_t *filter __attribute__((unused)),
+                                                         const es_channel_t *channel __attribute__((unused)),
+                                                         int8_t *output __attribute__((unused))) {
+    __asm__(ES_THREE_BEGIN ES_THREE_PITCHES(ES_THREE_PLACES) ES_THREE_PITCHES(ES_THREE_LOOPS) "4:\n"
+                                                                                              "add sp, sp, #32\n"
+                                                                                              "pop {r4-r11, pc}\n");
 }
 
 #else
@@ -344,7 +330,7 @@ ES_INLINE void es_three_widen_four(const int8_t *tap, uint32_t tap_bytes, uint32
     }
 }
 
-ES_INLINE void es_widen_four_any(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to, uint32_t lane) {
+ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to, uint32_t lane) {
     for (; count != 0; count--) {
         to[0] = from[0];
         to[lane] = from[1];
@@ -353,11 +339,6 @@ ES_INLINE void es_widen_four_any(const int8_t *from, uint32_t step_bytes, uint32
         from += step_bytes;
         to++;
     }
-}
-
-ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t count, int16_t *to,
-                             const uint32_t lane) {
-    es_widen_four_any(from, step_bytes, count, to, lane);
 }
 
 /* Adds one row of taps to two windows. Weights are loaded for them anew: there are not registers enough for nine. */
@@ -405,19 +386,14 @@ ES_INLINE void es_three_any(const es_three_t *three, const int16_t *w, uint32_t 
     }
 }
 
-static inline void es_three_plain(const es_three_t *three, const uint32_t *filter, const es_channel_t *channel,
-                                  int8_t *output) {
+static inline void es_three_make(const es_three_t *three, const uint32_t *filter, const es_channel_t *channel,
+                                 int8_t *output) {
     const int16_t *const w = (const int16_t *)(const void *)filter;
     if (three->stride_w == 1) {
         es_three_any(three, w, 1, channel, output);
     } else {
         es_three_any(three, w, 2, channel, output);
     }
-}
-
-static inline es_three_fn_t *es_three_find(uint32_t pitch_bytes, uint32_t stride_w) {
-    (void)pitch_bytes, (void)stride_w;
-    return es_three_plain;
 }
 
 #endif

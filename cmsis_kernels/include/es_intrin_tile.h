@@ -7,9 +7,11 @@
  *   ES_TILE_ROWS                        rows of a tile
  *   ES_TILE_PAIR_WORDS                  words of a group of two packed columns
  *   es_tile_pack_columns(to, a, b, groups)  packs two columns; returns the next place
- *   es_tile_pack_rows(to, channels, weights, walk)  packs ES_TILE_ROWS rows with their channels
- *   es_tile_sum(acc, rows, columns, walk)  sums of two columns; returns the next two
- *   es_tile_make(rows, columns, walk, places)  their outputs by the short requantisation
+ *   es_tile_pack_rows(to, channels, weights, walk)  packs ES_TILE_ROWS rows with their channels; returns the word
+ *                                       that says how they end: ES_TILE_OUTPUTS, or the caller makes it ES_TILE_SUMS
+ *   es_tile_make(rows, columns, walk, places)  outputs of two columns each by the short requantisation; at ES_TILE_SUMS the
+ *                                       sums of the first two columns alone, to places->output as
+ *                                       int32_t[ES_TILE_ROWS][2]
  *   ES_DOT_ROWS                         rows of es_dot_rows
  *   es_dot_rows(acc, rows, column, groups)  adds the products of rows of int8, at multiples of 4, with such a column
  *
@@ -58,14 +60,16 @@ ES_INLINE uint32_t es_tile_rows_bytes(const es_tile_walk_t *walk) {
  * eight operands and two pointers are all registers that there are. So nothing counts: packed rows are a program of turns
  * of up to ES_TILE_TURN_GROUPS groups. Before the first turn are both biases and where in the code it begins; behind each
  * are how many bytes to move on in the columns and where the next one begins; behind the last multiplier, rounding and
- * shift of each row. Places in the code are from where PC points as it is read, 4 bytes ahead.
+ * shift of each row. The last turn goes to one of two ends, so that sums alone cost no loop of their own. Places in the
+ * code are from where PC points as it is read, 4 bytes ahead.
  */
 enum {
     ES_TILE_ROWS = 2,
     ES_TILE_PAIR_WORDS = 4,
     ES_TILE_GROUP_CODE_BYTES = 40,
     ES_TILE_BACK_CODE_BYTES = 10, /* from the end of the last group to the second jump's PC */
-    ES_TILE_END_CODE_BYTES = 2,   /* from there to the end */
+    ES_TILE_SUMS = 2,             /* from there to what stores the sums */
+    ES_TILE_OUTPUTS = 18,         /* and to what makes outputs */
     ES_DOT_ROWS = 1
 };
 
@@ -102,8 +106,8 @@ ES_INLINE uint32_t *es_tile_pack_columns(uint32_t *to, const int8_t *a, const in
     return to;
 }
 
-ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, const uint8_t *weights,
-                                 const es_tile_walk_t *walk) {
+ES_INLINE uint32_t *es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, const uint8_t *weights,
+                                      const es_tile_walk_t *walk) {
     const int8_t *const rows = (const int8_t *)weights;
     const uint32_t row_bytes = walk->runs * walk->run_groups * 4;
     const uint32_t begin = ES_TILE_TURN_GROUPS * ES_TILE_GROUP_CODE_BYTES;
@@ -126,12 +130,13 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
         }
     }
     *to++ = (walk->pair_step - (walk->runs - 1) * walk->run_step - walk->run_groups) * ES_TILE_GROUP_BYTES;
-    *to++ = ES_TILE_END_CODE_BYTES;
+    *to = ES_TILE_OUTPUTS;
     for (uint32_t row = 0; row < 2; row++) {
-        *to++ = (uint32_t)channels[row].multiplier;
-        *to++ = (uint32_t)channels[row].rounding;
-        *to++ = (uint32_t)channels[row].shift;
+        to[3 * row + 1] = (uint32_t)channels[row].multiplier;
+        to[3 * row + 2] = (uint32_t)channels[row].rounding;
+        to[3 * row + 3] = (uint32_t)channels[row].shift;
     }
+    return to;
 }
 
 #define ES_TILE_GROUP                     \
@@ -173,17 +178,12 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
     "ssat %[w], #8, %[w]\n\t"                          \
     "strb %[w], [" place "]\n\t"
 
-ES_INLINE const uint32_t *es_tile_sum(int32_t acc[2][2], const uint32_t *rows, const uint32_t *columns,
-                                      const es_tile_walk_t *walk) {
-    const uint32_t *w;
-    (void)walk;
-    __asm__ volatile(ES_TILE_SUM
-                     : [w] "=&r"(w), [a] "+r"(columns), [acc0] "=&r"(acc[0][0]), [acc1] "=&r"(acc[0][1]),
-                       [acc2] "=&r"(acc[1][0]), [acc3] "=&r"(acc[1][1])
-                     : [rows] "m"(rows)
-                     : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory");
-    return columns;
-}
+/* 16 bytes. */
+#define ES_TILE_STORE_SUMS                 \
+    "ldr r11, %[output]\n\t"               \
+    "strd %[acc0], %[acc1], [r11]\n\t"     \
+    "strd %[acc2], %[acc3], [r11, #8]\n\t" \
+    "b.w 3f\n\t"
 
 ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const es_tile_walk_t *walk,
                             const es_tile_places_t *places) {
@@ -195,7 +195,7 @@ ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const
     if (places->pairs == 0) {
         return;
     }
-    __asm__ volatile("2:\n\t" ES_TILE_SUM "ldm %[w], {r4, r5, r6, r7, r8, r9}\n\t"
+    __asm__ volatile("2:\n\t" ES_TILE_SUM ES_TILE_STORE_SUMS "ldm %[w], {r4, r5, r6, r7, r8, r9}\n\t"
                      "ldr r11, %[output]\n\t"
                      "ldr r10, %[second]\n\t"
                      "add r10, r11\n\t" ES_TILE_PUT("acc1", "r4", "r5", "r6", "r10")
@@ -205,7 +205,8 @@ ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const
                                                                               "add r11, r10\n\t"
                                                                               "cmp %[a], r4\n\t"
                                                                               "str r11, %[output]\n\t"
-                                                                              "bne 2b"
+                                                                              "bne 2b\n"
+                                                                              "3:"
                      : [w] "=&r"(w), [a] "+r"(columns), [acc0] "=&r"(acc0), [acc1] "=&r"(acc1), [acc2] "=&r"(acc2),
                        [acc3] "=&r"(acc3), [output] "+m"(output)
                      : [rows] "m"(rows), [end] "m"(end), [second] "m"(second), [step] "m"(step)
@@ -259,11 +260,13 @@ ES_INLINE void es_dot_rows(int32_t acc[1], const uint8_t *const rows[1], const u
 #else
 
 /* Four rows by two columns. A group is four bytes of each, as they are: LDRSB widens for nothing, and a multiplication
- * takes one product anyway. Packed rows are four biases, multipliers, roundings and shifts, then the groups.
+ * takes one product anyway. Packed rows are four biases, multipliers, roundings and shifts, which end they have, then the groups.
  */
 enum {
     ES_TILE_ROWS = 4,
     ES_TILE_PAIR_WORDS = 2,
+    ES_TILE_SUMS = 0,
+    ES_TILE_OUTPUTS = 1,
     ES_DOT_ROWS = 4
 };
 
@@ -278,8 +281,8 @@ ES_INLINE uint32_t *es_tile_pack_columns(uint32_t *to, const int8_t *a, const in
     return to;
 }
 
-ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, const uint8_t *weights,
-                                 const es_tile_walk_t *walk) {
+ES_INLINE uint32_t *es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, const uint8_t *weights,
+                                      const es_tile_walk_t *walk) {
     const uint32_t groups = walk->runs * walk->run_groups;
     const size_t row_bytes = (size_t)groups * 4;
     for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
@@ -288,7 +291,9 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
         to[8 + row] = (uint32_t)channels[row].rounding;
         to[12 + row] = (uint32_t)channels[row].shift;
     }
-    to += 16;
+    uint32_t *const end = to + 16;
+    *end = ES_TILE_OUTPUTS;
+    to += 17;
     for (uint32_t left = groups; left != 0; left--) {
         to[0] = es_load_u32(weights);
         to[1] = es_load_u32(weights + row_bytes);
@@ -297,6 +302,7 @@ ES_INLINE void es_tile_pack_rows(uint32_t *to, const es_channel_t *channels, con
         weights += 4;
         to += 4;
     }
+    return end;
 }
 
 /* The sum wraps. */
@@ -377,14 +383,13 @@ ES_INLINE void es_tile_add(int32_t acc[4][2], const uint32_t *rows, const uint32
 
 #endif
 
-ES_INLINE const uint32_t *es_tile_sum(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
-                                      const es_tile_walk_t *walk) {
+static inline void es_tile_sum(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
+                               const es_tile_walk_t *walk) {
     acc[0][0] = acc[0][1] = (int32_t)rows[0];
     acc[1][0] = acc[1][1] = (int32_t)rows[1];
     acc[2][0] = acc[2][1] = (int32_t)rows[2];
     acc[3][0] = acc[3][1] = (int32_t)rows[3];
-    es_tile_add(acc, rows + 16, columns, walk);
-    return columns + (size_t)walk->pair_step * ES_TILE_PAIR_WORDS;
+    es_tile_add(acc, rows + 17, columns, walk);
 }
 
 ES_INLINE void es_tile_put(const uint32_t *row, const int32_t acc[2], int8_t *output, uint32_t second) {
@@ -399,7 +404,12 @@ ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const
     int8_t *output = places->output;
     for (uint32_t left = places->pairs; left != 0; left--) {
         int32_t acc[ES_TILE_ROWS][2];
-        columns = es_tile_sum(acc, rows, columns, walk);
+        es_tile_sum(acc, rows, columns, walk);
+        if (rows[16] == ES_TILE_SUMS) {
+            memcpy(output, acc, sizeof acc);
+            return;
+        }
+        columns += (size_t)walk->pair_step * ES_TILE_PAIR_WORDS;
         es_tile_put(rows, acc[0], output, second);
         es_tile_put(rows + 1, acc[1], output + 1, second);
         es_tile_put(rows + 2, acc[2], output + 2, second);

@@ -83,11 +83,8 @@ ES_INLINE int32_t es_scale_exact(int32_t x, int32_t multiplier, int32_t shift) {
     return (int32_t)es_rounding_shift_right(scaled, right);
 }
 
-/* Any accumulator of any row. */
-ES_RARE int8_t es_requantize_any(int32_t acc, const es_channel_t *channel, const es_output_t *out) {
-    const int64_t y = (int64_t)es_scale_exact(acc, channel->multiplier, channel->shift) + out->zero_point;
-    return (int8_t)(y < out->min ? out->min : y > out->max ? out->max : y);
-}
+/* Any accumulator of any row. A call, as it is rare: its 64-bit arithmetic is there once. */
+int8_t es_requantize_any(int32_t acc, const es_channel_t *channel, const es_output_t *out) __attribute__((cold));
 
 /* Of twice an accumulator, where es_scale_is_short: -128..127, not an int8_t, as compilers else extend its sign once more. */
 ES_INLINE int32_t es_requantize_doubled(int32_t acc2, const es_scale_t *scale) {

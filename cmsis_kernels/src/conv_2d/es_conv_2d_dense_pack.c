@@ -28,7 +28,7 @@ static uint32_t *pack_line(const es_conv_params_t *params, const int8_t *row, in
         const pixels_t second = pixels_at(params, row, x + apart, pad);
         int32_t run = first.count < second.count ? first.count : second.count;
         run = step != 1 ? 1 : run < count ? run : count;
-        to = es_tile_pack_columns(to, first.from, second.from, (uint32_t)(run * params->in_c) / 4);
+        to = es_dense_pack_columns(to, first.from, second.from, (uint32_t)(run * params->in_c) / 4);
         x += run * step;
         count -= run;
     }
@@ -46,12 +46,8 @@ void es_dense_pack_strip(const es_conv_params_t *params, const es_dense_strip_t 
     }
 }
 
-/* A row of a window whose first `left` bytes and last `right` bytes are outside the image. */
-static void copy_row(int8_t *to, const int8_t *from, int32_t bytes, int32_t left, int32_t right, const int8_t *pad) {
-    es_copy(to, pad, left);
-    es_copy(to + left, from, bytes - left - right);
-    es_copy(to + bytes - right, pad, right);
-}
+/* es_copy, once for all that is rare. */
+ES_APART void copy_few(int8_t *to, const int8_t *from, int32_t bytes) { es_copy(to, from, bytes); }
 
 void es_dense_copy_window(const es_conv_params_t *params, const es_window_t *window, const int8_t *pad,
                           int8_t *column) {
@@ -70,12 +66,18 @@ void es_dense_copy_window(const es_conv_params_t *params, const es_window_t *win
     const int32_t start = window->x * in_c + left;
     int32_t y = window->y;
     for (int32_t ky = params->kernel_h; ky != 0; ky--) {
-        if (y < 0 || y >= params->in_h || left + right >= row_bytes) {
-            es_copy(column, pad, row_bytes);
-        } else if (left + right == 0) {
-            es_copy(column, window->image + (y * pitch + start), row_bytes);
+        const bool is_outside = y < 0 || y >= params->in_h || left + right >= row_bytes;
+        const int8_t *const from = is_outside ? pad : window->image + (y * pitch + start);
+        if (is_outside || left + right == 0) {
+            es_copy(column, from, row_bytes);
         } else {
-            copy_row(column, window->image + (y * pitch + start), row_bytes, left, right, pad);
+            if (left != 0) {
+                copy_few(column, pad, left);
+            }
+            copy_few(column + left, from, row_bytes - left - right);
+            if (right != 0) {
+                copy_few(column + row_bytes - right, pad, right);
+            }
         }
         y += step_h;
         column += row_bytes;

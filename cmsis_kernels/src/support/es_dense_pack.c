@@ -37,13 +37,18 @@ ES_INLINE void copy_rest(int8_t rest[4], const int8_t *column, uint32_t count) {
     }
 }
 
+__attribute__((noinline)) uint32_t *es_dense_pack_columns(uint32_t *to, const int8_t *first, const int8_t *second,
+                                                          uint32_t groups) {
+    return es_tile_pack_columns(to, first, second, groups);
+}
+
 uint32_t *es_dense_pack_pair(uint32_t *to, const int8_t *first, const int8_t *second, uint32_t count) {
-    to = es_tile_pack_columns(to, first, second, count / 4);
+    to = es_dense_pack_columns(to, first, second, count / 4);
     if (count % 4 != 0) {
         int8_t a[4], b[4];
         copy_rest(a, first, count);
         copy_rest(b, second, count);
-        to = es_tile_pack_columns(to, a, b, 1);
+        to = es_dense_pack_columns(to, a, b, 1);
     }
     return to;
 }
@@ -52,7 +57,7 @@ uint32_t *es_dense_pack_vectors(uint32_t *to, const int8_t *vectors, uint32_t co
     const uint32_t pairs = columns / 2;
     const int8_t *const second = vectors + (size_t)(columns - pairs) * count;
     if (count % 4 == 0) {
-        to = es_tile_pack_columns(to, vectors, second, pairs * count / 4);
+        to = es_dense_pack_columns(to, vectors, second, pairs * count / 4);
     }
     for (uint32_t i = 0; i < pairs && count % 4 != 0; i++) {
         to = es_dense_pack_pair(to, vectors + (size_t)i * count, second + (size_t)i * count, count);

@@ -4,18 +4,20 @@
 
 /* Sums wrap in two's complement, as the reference's do; where channel.exact is 0 the last one is known not to. */
 
-/* Where all rows of a tile take the short requantisation; a function of its own, for the registers. */
-ES_APART void make_short(const uint32_t *rows, const uint32_t *packed, const es_tile_walk_t *walk,
+/* A function of its own, for the registers. */
+ES_APART void make_tiles(const uint32_t *rows, const uint32_t *packed, const es_tile_walk_t *walk,
                          const es_tile_places_t *places) {
     es_tile_make(rows, packed, walk, places);
 }
 
+/* Outputs of rows that do not all take the short requantisation: of two columns at a time, from their sums. */
 ES_RARE void make_any(const uint32_t *rows, const uint32_t *packed, const es_tile_walk_t *walk,
                       const es_tile_places_t *places, const es_channel_t *channels, const es_output_t *out) {
     int8_t *output = places->output;
     for (uint32_t left = places->pairs; left != 0; left--) {
         int32_t acc[ES_TILE_ROWS][2];
-        packed = es_tile_sum(acc, rows, packed, walk);
+        make_tiles(rows, packed, walk, &(es_tile_places_t){1, (int8_t *)acc, 0, 0});
+        packed += (size_t)walk->pair_step * ES_TILE_PAIR_WORDS;
         for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
             output[row + places->second] = es_requantize_any(acc[row][1], &channels[row], out);
             output[row] = es_requantize_any(acc[row][0], &channels[row], out);
@@ -27,7 +29,7 @@ ES_RARE void make_any(const uint32_t *rows, const uint32_t *packed, const es_til
 ES_INLINE void make_pairs(const uint32_t *rows, const uint32_t *packed, const es_tile_walk_t *walk,
                           es_tile_places_t places, const es_channel_t *exact, const es_output_t *out) {
     if (exact == NULL) {
-        make_short(rows, packed, walk, &places);
+        make_tiles(rows, packed, walk, &places);
     } else {
         make_any(rows, packed, walk, &places, exact, out);
     }
@@ -56,8 +58,12 @@ void es_dense_rows_band(const es_dense_rows_t *dense, const es_dense_band_t *ban
         const es_channel_t *const channels = dense->channels + first;
         const uint32_t *line = packed;
         int8_t *to = output + first;
-        es_tile_pack_rows(rows, channels, dense->weights + (size_t)first * dense->groups * 4, &walk);
+        uint32_t *const end =
+            es_tile_pack_rows(rows, channels, dense->weights + (size_t)first * dense->groups * 4, &walk);
         const es_channel_t *const exact = all_short(channels, &dense->out) ? NULL : channels;
+        if (exact != NULL) {
+            *end = ES_TILE_SUMS;
+        }
         for (uint32_t left = band->lines; left != 0; left--) {
             if (pairs != 0) {
                 make_pairs(rows, line, &walk, (es_tile_places_t){pairs, to, pitch, step}, exact, &dense->out);

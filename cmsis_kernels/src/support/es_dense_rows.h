@@ -39,6 +39,9 @@ es_dense_band_t es_dense_band_of(uint32_t groups, uint32_t columns);
 /* Scratch for such a band and a tile of rows behind it. */
 uint32_t es_dense_scratch_bytes(uint32_t groups, uint32_t columns);
 
+/* es_tile_pack_columns, once for all but the rows. */
+uint32_t *es_dense_pack_columns(uint32_t *to, const int8_t *first, const int8_t *second, uint32_t groups);
+
 /* Packs two columns of `count` int8; the rows' padding meets zeros. Returns the place of the next. */
 uint32_t *es_dense_pack_pair(uint32_t *to, const int8_t *first, const int8_t *second, uint32_t count);
 

@@ -61,13 +61,7 @@ ES_APART void make_any(const es_depthwise_strip_t *strip, const one_t *one, int8
     const es_conv_params_t *const p = &strip->plan->params;
     const int16_t *a = one->rows_at;
     for (uint32_t row = 0; row < strip->rows; row++) {
-        if (p->stride_w == 1) {
-            make_row(strip, one, a, 1, output);
-        } else if (p->stride_w == 2) {
-            make_row(strip, one, a, 2, output);
-        } else {
-            make_row(strip, one, a, (uint32_t)p->stride_w, output);
-        }
+        make_row(strip, one, a, (uint32_t)p->stride_w, output);
         a += (uint32_t)p->stride_h * strip->plan->pitch;
         output += p->out_w * p->out_c;
     }
@@ -92,12 +86,11 @@ static void make_threes(const es_depthwise_strip_t *strip, int8_t *output) {
     const uint32_t lane = plan->lane, words = plan->filter, multiplier = plan->multiplier;
     const uint32_t *filter = strip->filters;
     const es_channel_t *channel = strip->channels;
-    es_three_fn_t *const make = strip->make;
     es_three_t three = strip->three;
     three.end = three.middle + strip->rows * (uint32_t)plan->params.stride_h * plan->pitch;
     uint32_t same = multiplier; /* output channels left that read the same input */
     for (const int8_t *const end = output + plan->lanes * multiplier; output != end; output++) {
-        make(&three, filter, channel, output);
+        es_three_make(&three, filter, channel, output);
         filter += words;
         channel++;
         if (--same == 0) {
@@ -109,7 +102,7 @@ static void make_threes(const es_depthwise_strip_t *strip, int8_t *output) {
 }
 
 void es_depthwise_make_strip(const es_depthwise_strip_t *strip, int8_t *output) {
-    if (strip->make != NULL) {
+    if (strip->is_three) {
         make_threes(strip, output);
     } else {
         make_anys(strip, output);

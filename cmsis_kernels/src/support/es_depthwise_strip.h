@@ -36,8 +36,8 @@ typedef struct {
     const uint32_t *filters;
     const es_channel_t *channels; /* of the first output channel */
     uint32_t rows;
-    es_three_fn_t *make; /* what es_three_find found where the filters are for it: all channels are short; else null */
-    es_three_t three;    /* of the first channel, but for `end` */
+    bool is_three;    /* the filters are for es_three_make: plan->three, and all channels are short */
+    es_three_t three; /* of the first channel, but for `end` */
 } es_depthwise_strip_t;
 
 /* Input rows that are inside the image, and where they are widened to. */
@@ -56,7 +56,7 @@ void es_depthwise_fill(void *to, uint32_t word, uint32_t words);
 void es_depthwise_widen_filters(const es_depthwise_plan_t *plan, const int8_t *weights, uint32_t first, uint32_t count,
                                 int16_t *to);
 
-/* The same where plan->three, for filters that es_three_fn_t takes. */
+/* The same where plan->three, for filters that es_three_make takes. */
 void es_depthwise_widen_threes(const es_depthwise_plan_t *plan, const int8_t *weights, uint32_t first, uint32_t count,
                                uint32_t *to);
 

@@ -12,29 +12,6 @@ void es_depthwise_fill(void *to, uint32_t word, uint32_t words) {
     }
 }
 
-void es_depthwise_widen_filters(const es_depthwise_plan_t *plan, const int8_t *weights, uint32_t first, uint32_t count,
-                                int16_t *to) {
-    const es_conv_params_t *const p = &plan->params;
-    const uint32_t tap_bytes = ((uint32_t)p->out_c + 3) & ~3U;
-    const uint32_t filter = plan->filter * 2;
-    const uint32_t taps = (uint32_t)p->kernel_w;
-    const uint32_t step = (uint32_t)p->dilation_w;
-    weights += first;
-    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
-        uint32_t i = 0;
-        for (; i + 4 <= count && step == 1; i += 4) {
-            es_widen_four_any(weights + i, tap_bytes, taps, to + i * filter, filter);
-        }
-        for (; i < count; i++) {
-            for (uint32_t kx = 0; kx < taps; kx++) {
-                to[i * filter + kx * step] = weights[i + kx * tap_bytes];
-            }
-        }
-        weights += taps * tap_bytes;
-        to += 2 * plan->pairs * (uint32_t)p->dilation_h;
-    }
-}
-
 void es_depthwise_widen_threes(const es_depthwise_plan_t *plan, const int8_t *weights, uint32_t first, uint32_t count,
                                uint32_t *to) {
     const uint32_t tap_bytes = ((uint32_t)plan->params.out_c + 3) & ~3U;
@@ -51,30 +28,16 @@ void es_depthwise_widen_threes(const es_depthwise_plan_t *plan, const int8_t *we
     }
 }
 
-ES_INLINE void widen_fours(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from,
-                           const uint32_t lane) {
+/* Rows of four channels. */
+ES_INLINE void widen_fours(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
     const uint32_t pixel_bytes = (uint32_t)plan->params.in_c;
     const uint32_t row_bytes = (uint32_t)plan->params.in_w * pixel_bytes;
-    const uint32_t columns = block->columns;
+    const uint32_t columns = block->columns, lane = plan->lane, pitch = plan->pitch;
     int16_t *to = block->to;
     for (uint32_t left = block->rows; left != 0; left--) {
         es_widen_four(from, pixel_bytes, columns, to, lane);
         from += row_bytes;
-        to += 4 * lane;
-    }
-}
-
-/* Rows of four channels at one of the pitches of ES_THREE_PITCHES are widened by loops that know it. */
-static void widen_threes(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
-    switch (plan->pitch * 2) {
-#define ES_THREE_ROW(pitch_bytes)                          \
-    case pitch_bytes:                                      \
-        widen_fours(plan, block, from, (pitch_bytes) / 8); \
-        return;
-        ES_THREE_PITCHES(ES_THREE_ROW)
-#undef ES_THREE_ROW
-        default:
-            return;
+        to += pitch;
     }
 }
 
@@ -98,19 +61,15 @@ static void widen_plane(const es_depthwise_plan_t *plan, const es_depthwise_bloc
     }
 }
 
-static void widen_any(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
+/* Rows of one channel of several. */
+static void widen_one(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
     const uint32_t pixel_bytes = (uint32_t)plan->params.in_c;
-    const uint32_t row_bytes = (uint32_t)plan->params.in_w * pixel_bytes;
     int16_t *to = block->to;
     for (uint32_t rows = block->rows; rows != 0; rows--) {
-        if (plan->lanes == 4) {
-            es_widen_four_any(from, pixel_bytes, block->columns, to, plan->lane);
-        } else {
-            for (uint32_t x = 0; x < block->columns; x++) {
-                to[x] = from[x * pixel_bytes];
-            }
+        for (uint32_t x = 0; x < block->columns; x++) {
+            to[x] = from[x * pixel_bytes];
         }
-        from += row_bytes;
+        from += (uint32_t)plan->params.in_w * pixel_bytes;
         to += plan->pitch;
     }
 }
@@ -120,12 +79,38 @@ void es_depthwise_widen_block(const es_depthwise_plan_t *plan, const es_depthwis
     if (block->columns == 0) {
         return;
     }
-    if (plan->lanes == 4 && plan->three) {
-        widen_threes(plan, block, from);
+    if (plan->lanes == 4) {
+        widen_fours(plan, block, from);
     } else if (plan->params.in_c == 1) {
         widen_plane(plan, block, from);
     } else {
-        widen_any(plan, block, from);
+        widen_one(plan, block, from);
+    }
+}
+
+void es_depthwise_widen_filters(const es_depthwise_plan_t *plan, const int8_t *weights, uint32_t first, uint32_t count,
+                                int16_t *to) {
+    const es_conv_params_t *const p = &plan->params;
+    const uint32_t tap_bytes = ((uint32_t)p->out_c + 3) & ~3U;
+    const uint32_t taps = (uint32_t)p->kernel_w, rows = (uint32_t)p->kernel_h, step = (uint32_t)p->dilation_w;
+    /* Filters are an image of taps: four of them are widened as four channels are. */
+    es_depthwise_plan_t image = {.lanes = 4, .lane = 2 * plan->filter};
+    image.params.in_c = (int32_t)tap_bytes;
+    image.params.in_w = p->kernel_w;
+    image.pitch = 2 * plan->pairs * (uint32_t)p->dilation_h;
+    weights += first;
+    for (; count >= 4 && step == 1; count -= 4) {
+        const es_depthwise_block_t block = {0, to, rows, taps};
+        es_depthwise_widen_block(&image, &block, weights);
+        weights += 4;
+        to += 4 * image.lane;
+    }
+    for (; count != 0; count--) {
+        for (uint32_t tap = 0; tap < rows * taps; tap++) {
+            to[tap / taps * image.pitch + tap % taps * step] = weights[tap * tap_bytes];
+        }
+        weights++;
+        to += image.lane;
     }
 }
 

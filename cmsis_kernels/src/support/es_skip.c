@@ -14,15 +14,15 @@ enum {
 static es_conv_params_t geometry_of(const es_conv_params_t *params) {
     es_conv_params_t window = *params;
     if (es_window_is_pixel(params)) {
-        const uint64_t positions =
-            (uint64_t)(uint32_t)params->batches * (uint32_t)params->in_h * (uint32_t)params->in_w;
+        const uint32_t positions =
+            es_size_mul(es_size_mul((uint32_t)params->batches, (uint32_t)params->in_h), (uint32_t)params->in_w);
         uint32_t width = ES_SKIP_ROW_INPUTS / (uint32_t)params->in_c;
         width = width < params->band ? width : params->band;
-        width = width < positions ? width : (uint32_t)positions;
+        width = width < positions ? width : positions;
         width = width == 0 ? 1 : width;
         window.batches = 1;
         window.in_w = window.out_w = (int32_t)width;
-        window.in_h = window.out_h = (int32_t)((positions + width - 1) / width);
+        window.in_h = window.out_h = (int32_t)(positions / width + (positions % width != 0));
     }
     return window;
 }
