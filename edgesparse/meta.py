@@ -6,7 +6,6 @@ Kept in the image's section META as zlib-compressed JSON; the device never sees 
 from __future__ import annotations
 
 import zlib
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -214,13 +213,20 @@ class Meta(_Frozen):
 
 def unknown_meta() -> Meta:
     """Of an image that nothing is known of but what its device says; it has no layers."""
-    fields: dict[str, Any] = {"layers": (), "inputs": (), "outputs": (), "tensors": ()}
-    return Meta(name="unknown", source_sha256="", sparsify=None, scratch_bytes=0, **fields)
+    return Meta(
+        name="unknown",
+        source_sha256="",
+        sparsify=None,
+        layers=(),
+        inputs=(),
+        outputs=(),
+        tensors=(),
+        scratch_bytes=0,
+    )
 
 
 def unknown_layer(node: int, index: int, activations: int) -> LayerMeta:
     """A layer of such an image, from what its records say."""
-    sizes = {"macs": 0, "weights": 0, "weight_zeros": 0, "dense_bytes": 0, "encoded_bytes": 0}
     return LayerMeta(
         index=index,
         name=f"node {node}",
@@ -228,6 +234,10 @@ def unknown_layer(node: int, index: int, activations: int) -> LayerMeta:
         encoding="",
         kernel="",
         node=node,
+        macs=0,
+        weights=0,
+        weight_zeros=0,
         activations=activations,
-        **sizes,
+        dense_bytes=0,
+        encoded_bytes=0,
     )

@@ -58,9 +58,9 @@ def _names(boot: int, process: str, thread: str) -> Iterator[dict[str, Any]]:
 
 
 def _events(sample: Sample, start: int) -> Iterator[dict[str, Any]]:
-    """A slice for the run, one for each layer in it, and counters that hold from its start."""
+    """A slice for the run or window, one for each layer in it, and counters from its start on."""
     totals = {"macs_done": sum(layer.macs_done for layer in sample.layers)}
-    yield _slice(sample, f"run {sample.run}", start, sample.count, totals)
+    yield _slice(sample, sample.label, start, sample.count, totals)
     if sample.skipped_percent is not None:
         yield _counter(sample.boot, "MACs skipped %, run", start, sample.skipped_percent)
     at = start

@@ -1,4 +1,4 @@
-"""A run's log as a table: a row for each layer of each inference."""
+"""A run's log as a table: a row for each layer of each inference, or window of some."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ Cell = int | str | None
 COLUMNS: dict[str, type[int] | type[str]] = {
     "boot": int,
     "run": int,
+    "runs": int,
     "node": int,
     "layer": int,
     "name": str,
@@ -24,6 +25,9 @@ COLUMNS: dict[str, type[int] | type[str]] = {
     "weight_zeros": int,
     "activations": int,
     "activation_zeros": int,
+    "activation_zeros_min": int,
+    "activation_zeros_max": int,
+    "saturated": int,
     "macs": int,
     "macs_done": int,
     "count": int,
@@ -31,8 +35,13 @@ COLUMNS: dict[str, type[int] | type[str]] = {
     "run_count": int,
     "unit": str,
 }
-"""Names and types.  boot and run tell inferences apart; layer is the node of the .tflite; count is
-the layer's and run_count the whole run's, both in unit.  modelled_cycles may be empty."""
+"""Names and types.
+
+boot and run tell inferences apart; a row stands for `runs` of them from number run on.  layer is
+the node of the .tflite.  weights, activations and macs are those of one inference;
+activation_zeros, saturated, macs_done, count and modelled_cycles are sums over the runs,
+activation_zeros_min and _max those of a single one.  count is the layer's and run_count the whole
+run's, both in unit.  modelled_cycles may be empty."""
 
 
 def read_rows(folder: Path) -> Iterator[tuple[Cell, ...]]:
@@ -48,6 +57,7 @@ def _cells(sample: Sample, layer: LayerSample) -> tuple[Cell, ...]:
     return (
         sample.boot,
         sample.run,
+        sample.runs,
         layer.node,
         meta.index,
         meta.name,
@@ -58,6 +68,9 @@ def _cells(sample: Sample, layer: LayerSample) -> tuple[Cell, ...]:
         meta.weight_zeros,
         meta.activations,
         layer.activation_zeros,
+        layer.zeros_min,
+        layer.zeros_max,
+        layer.saturated,
         meta.macs,
         layer.macs_done,
         layer.count,

@@ -125,10 +125,7 @@ class View:
     def _rendered(self, now: float) -> RenderableType:
         while self._ended and now - self._ended[0][0] > _RATE_OVER_S:
             self._ended.popleft()
-        rate = sum(runs for _, runs in self._ended) / _RATE_OVER_S
-        self.status["runs"] = (
-            f"{self.runs:,} in all, {rate:.1f} a second, {self.broken:,} not whole"
-        )
+        self.status["runs"] = f"{self.runs:,} in all{self._rate()}, {self.broken:,} not whole"
         facts = Text("\n".join(f"{name:<11} {text}" for name, text in self.status.items()))
         if self._summary is None or self._summary.runs == 0:
             return facts
@@ -137,6 +134,14 @@ class View:
     def document(self) -> dict[str, Any] | None:
         """The document of the runs since the device's last start; see report.Summary."""
         return None if self._summary is None else self._summary.document()
+
+    def _rate(self) -> str:
+        """Runs a second of late, from the end of one to the end of another."""
+        if len(self._ended) < 2:
+            return ""
+        seconds = self._ended[-1][0] - self._ended[0][0]
+        runs = sum(runs for _, runs in self._ended) - self._ended[0][1]
+        return f", {runs / seconds:,.1f} a second" if seconds > 0 else ""
 
     def __enter__(self) -> Self:
         """Return the view itself."""

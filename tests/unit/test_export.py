@@ -59,6 +59,7 @@ def test_csv_has_a_row_for_each_layer_of_each_run(log: Path) -> None:
     ]
     assert rows[0] == {
         "boot": "1",
+        "runs": "1",
         "run": "0",
         "node": "0",
         "layer": "1",
@@ -70,6 +71,9 @@ def test_csv_has_a_row_for_each_layer_of_each_run(log: Path) -> None:
         "weight_zeros": "4",
         "activations": "8",
         "activation_zeros": "4",
+        "activation_zeros_min": "4",
+        "activation_zeros_max": "4",
+        "saturated": "0",
         "macs": "128",
         "macs_done": "80",
         "count": "100",
