@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgesparse.cli.options import InputsOption, JsonOption
+from edgesparse.cli.options import (
+    EveryOption,
+    HistogramsOption,
+    InputsOption,
+    JsonOption,
+    RateOption,
+)
 from edgesparse.cli.output import print_json
 from edgesparse.cli.recipe import with_recipe
 from edgesparse.errors import UsageError
@@ -55,15 +61,14 @@ def monitor(
             "--rows", min=1, help="Rows in the memory of the device at --port. Default: 1."
         ),
     ] = None,
-    every: Annotated[
-        int, typer.Option("--every", min=1, help="Records of windows of so many runs.")
-    ] = 1,
-    rate: Annotated[
-        int, typer.Option("--rate", min=0, help="Bytes per second of records; 0: no limit.")
-    ] = 0,
+    every: EveryOption = 1,
+    rate: RateOption = 0,
+    histograms: HistogramsOption = False,
     reset_state: Annotated[
         bool,
-        typer.Option("--reset-state", help="Reset a model's state before each run."),
+        typer.Option(
+            "--reset-state", help="Reset a model's state before each run. Default: never."
+        ),
     ] = False,
     runs: Annotated[
         int | None, typer.Option("--runs", "-n", min=1, help="Stop after so many runs.")
@@ -124,6 +129,7 @@ def monitor(
         seconds=duration,
         every=every,
         rate=rate,
+        histograms=histograms,
         reset_state=reset_state,
         log=log,
         rotation=rotation if forever else None,

@@ -77,6 +77,8 @@ class Sample:
         layers: those that the device runs, in order.
         count: of all of it, in `unit`.
         unit: what counts are: instructions, cycles or none.
+        histograms: by (node, tensor of the image), counts of values q, bin i those with
+            (q + 128) >> 4 == i; empty unless asked for.
     """
 
     boot: int
@@ -85,6 +87,7 @@ class Sample:
     layers: tuple[LayerSample, ...]
     count: int
     unit: str
+    histograms: Mapping[tuple[int, int], Sequence[int]]
 
     @property
     def label(self) -> str:
@@ -139,10 +142,10 @@ def _sample(result: Result, layers: Mapping[int, LayerMeta], cycles: RunCycles |
         _layer(record, layers[record.node], None if of_nodes is None else of_nodes[i][1])
         for i, record in enumerate(records)
     )
-    boot, unit = result.boot_id & 0xFFFF, result.end.unit
-    if isinstance(result, WindowResult):
-        return Sample(boot, result.run, result.runs, sampled, result.end.count_sum, unit)
-    return Sample(boot, result.run, 1, sampled, result.end.count, unit)
+    runs = result.runs if isinstance(result, WindowResult) else 1
+    count = result.end.count_sum if isinstance(result, WindowResult) else result.end.count
+    boot = result.boot_id & 0xFFFF
+    return Sample(boot, result.run, runs, sampled, count, result.end.unit, result.histograms)
 
 
 def _layer(record: LayerRecord | LayerWindow, meta: LayerMeta, cycles: int | None) -> LayerSample:

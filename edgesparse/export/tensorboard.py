@@ -1,4 +1,4 @@
-"""TensorBoard's event files, through tensorboardX: scalars by run number."""
+"""TensorBoard's event files, through tensorboardX: scalars and histograms by run number."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from edgesparse.files import write_file
 
 __all__ = ["export_tensorboard"]
 
+_BIN = 16
+"""Width of a histogram's bins."""
 _FILE = "events.out.tfevents.0.edgesparse"
 
 
@@ -34,8 +36,11 @@ def export_tensorboard(folder: Path, output: Path) -> list[Path]:
         for sample in samples:
             if sample.boot not in writers:
                 writers[sample.boot] = SummaryWriter(str(Path(name) / f"boot-{sample.boot}"))
+            step, writer = sample.run, writers[sample.boot]
             for tag, value in _scalars(sample):
-                writers[sample.boot].add_scalar(tag, value, sample.run, walltime=float(sample.run))
+                writer.add_scalar(tag, value, step, walltime=float(step))
+            for tag, figures in _histograms(sample):
+                writer.add_histogram_raw(tag, **figures, global_step=step, walltime=float(step))
         for boot, writer in writers.items():
             writer.close()
             (events,) = (Path(name) / f"boot-{boot}").iterdir()
@@ -55,8 +60,25 @@ def _scalars(sample: Sample) -> Iterator[tuple[str, float]]:
         if layer.skipped_percent is not None:
             yield f"macs_skipped_percent/{layer.label}", layer.skipped_percent
         if sample.unit != "none":
-            yield f"{sample.unit}/{layer.label}", layer.count
+            yield f"{sample.unit}/{layer.label}", layer.count / sample.runs
     if sample.skipped_percent is not None:
         yield "run/macs_skipped_percent", sample.skipped_percent
     if sample.unit != "none":
-        yield f"run/{sample.unit}", sample.count
+        yield f"run/{sample.unit}", sample.count / sample.runs
+
+
+def _histograms(sample: Sample) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of the int8 values; each stands for the middle of its bin."""
+    labels = {layer.node: layer.label for layer in sample.layers}
+    for (node, tensor), bins in sample.histograms.items():
+        middles = [_BIN * i - 128 + (_BIN - 1) / 2 for i in range(len(bins))]
+        figures = {
+            "min": -128,
+            "max": 127,
+            "num": sum(bins),
+            "sum": sum(count * q for count, q in zip(bins, middles, strict=True)),
+            "sum_squares": sum(count * q * q for count, q in zip(bins, middles, strict=True)),
+            "bucket_limits": [_BIN * (i + 1) - 128 for i in range(len(bins))],
+            "bucket_counts": list(bins),
+        }
+        yield f"values/{labels[node]}, tensor {tensor}", figures

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from edgesparse.deploy.run import Options, Prepared, prepare, read_inputs
-from edgesparse.deploy.session import FLAG_RESET_STATE
+from edgesparse.deploy.session import FLAG_HISTOGRAMS, FLAG_RESET_STATE
 from edgesparse.errors import StoppedError, UsageError
 from edgesparse.image import Image
 from edgesparse.inputs import row_bytes, rows_for
@@ -47,6 +47,7 @@ class MonitorOptions:
     seconds: float | None = None
     every: int = 1
     rate: int = 0
+    histograms: bool = False
     reset_state: bool = False
     log: Path | None = None
     rotation: Rotation | None = None
@@ -54,7 +55,8 @@ class MonitorOptions:
     @property
     def flags(self) -> int:
         """Of RUN."""
-        return FLAG_RESET_STATE if self.reset_state else 0
+        histograms = FLAG_HISTOGRAMS if self.histograms else 0
+        return histograms | (FLAG_RESET_STATE if self.reset_state else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,7 @@ def monitor_port(
     def setup_for(hello: Hello, memory: Memory, nonce: int) -> Setup:
         return _found_setup(hello, memory, nonce, image, options.runs or 0)
 
-    notes = Console(stderr=True, highlight=False, quiet=quiet)
-    line = SerialLine(port.url, baud=port.baud, note=notes.print)
+    line = SerialLine(port.url, baud=port.baud)
     try:
         if not port.wait:
             line.open()

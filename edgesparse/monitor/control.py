@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from edgesparse.deploy.run import check_rate
 from edgesparse.deploy.session import FROM_LINK, check_hello, fault_text
 from edgesparse.errors import DeviceFaultError
 from edgesparse.telemetry.record import (
@@ -121,6 +122,7 @@ class Control:
         Raises:
             DeviceFaultError: the device refused to run.
             DeviceError, ImageRefusedError: it cannot run what it has; see session.check_hello.
+        UsageError: it cannot keep to a rate.
         """
         self._heard_s = self._now_s()
         before, self._boot_id = self._boot_id, record.boot_id
@@ -149,6 +151,7 @@ class Control:
         check_hello(hello)
         self.hello = hello
         if self._work is not None and not self._working:
+            check_rate(hello, self._work.rate)
             self._start(self._work)
 
     def _refused(self, fault: Fault) -> None:

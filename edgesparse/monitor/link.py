@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -12,15 +13,20 @@ from serial.tools import list_ports
 from edgesparse.deploy.target import Target
 from edgesparse.errors import TargetError
 
-__all__ = ["BoardLine", "Line", "SerialLine"]
+__all__ = ["READ_S", "BoardLine", "Line", "SerialLine"]
 
+READ_S = 0.1
+"""How long a read waits for the first byte."""
+_READ_BYTES = 65536
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 5.0
 _WRITE_TIMEOUT_S = 10.0
 
 
 class Line(Protocol):
-    """Bytes from and to a device; `opened` counts how often there was a connection."""
+    """Bytes from and to a device.  `note` is called when the connection is lost, and is back."""
+
+    note: Callable[[str], None]
 
     @property
     def opened(self) -> int:
@@ -32,8 +38,8 @@ class Line(Protocol):
         """Whether there is a connection."""
         ...
 
-    def read(self, max_bytes: int, timeout_s: float) -> bytes:
-        """1 to `max_bytes` bytes, or none if `timeout_s` went by."""
+    def read(self) -> bytes:
+        """What has come, or nothing if it took longer than READ_S."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -45,6 +51,10 @@ class Line(Protocol):
         ...
 
 
+def _unsaid(text: str) -> None:
+    del text
+
+
 class SerialLine:
     """A port, or a URL that pyserial knows, such as socket://HOST:PORT or rfc2217://HOST:PORT.
 
@@ -53,13 +63,12 @@ class SerialLine:
     Args:
         url: a device's path or a URL.
         baud: bits per second, where that means anything.
-        note: called with a line of text when the connection is lost and when it is back.
     """
 
-    def __init__(self, url: str, *, baud: int, note: Callable[[str], None]) -> None:
+    def __init__(self, url: str, *, baud: int) -> None:
         self._url = url
         self._baud = baud
-        self._note = note
+        self.note: Callable[[str], None] = _unsaid
         self._port: Any = None
         self._opened = 0
         self._wait_s = _FIRST_WAIT_S
@@ -85,47 +94,43 @@ class SerialLine:
             raise TargetError(f"cannot open {self._url}: {_reason(error)}", hint=hint) from error
 
     def _try(self) -> None:
+        # pyserial has no time limit for writing through RFC 2217.
+        limit_s = None if self._url.startswith("rfc2217://") else _WRITE_TIMEOUT_S
         self._port = serial.serial_for_url(
-            self._url, baudrate=self._baud, timeout=0.0, write_timeout=_WRITE_TIMEOUT_S
+            self._url, baudrate=self._baud, timeout=READ_S, write_timeout=limit_s
         )
         self._opened += 1
         self._wait_s = _FIRST_WAIT_S
 
-    def read(self, max_bytes: int, timeout_s: float) -> bytes:
-        """1 to `max_bytes` bytes, or none if `timeout_s` went by, connected or not."""
+    def read(self) -> bytes:
+        """What has come, or nothing if it took longer than READ_S, connected or not."""
         if self._port is None:
-            self._try_again(timeout_s)
+            self._try_again()
             return b""
         data = b""
         try:
-            self._set_timeout(timeout_s)
             data = self._port.read(1)
             if data:
-                data += self._waiting(max_bytes - 1)
+                data += self._waiting()
         except OSError as error:  # pyserial's errors are among them
             self._lost(error)
         return data
 
-    def _set_timeout(self, timeout_s: float) -> None:
-        # Of rfc2217 that would talk to the server.
-        if self._port.timeout != timeout_s:
-            self._port.timeout = timeout_s
-
-    def _waiting(self, max_bytes: int) -> bytes:
+    def _waiting(self) -> bytes:
         """What has arrived already."""
         if not self._url.startswith("socket://"):
-            return bytes(self._port.read(min(self._port.in_waiting, max_bytes)))
+            return bytes(self._port.read(min(self._port.in_waiting, _READ_BYTES)))
         # Here in_waiting only says that there is something.
-        timeout_s, self._port.timeout = self._port.timeout, 0.0
+        self._port.timeout = 0.0
         try:
-            return bytes(self._port.read(max_bytes))
+            return bytes(self._port.read(_READ_BYTES))
         finally:
-            self._port.timeout = timeout_s
+            self._port.timeout = READ_S
 
-    def _try_again(self, timeout_s: float) -> None:
+    def _try_again(self) -> None:
         wait_s = self._next_try - time.monotonic()
         if wait_s > 0:
-            time.sleep(min(wait_s, timeout_s))
+            time.sleep(min(wait_s, READ_S))
             return
         try:
             self._try()
@@ -133,10 +138,10 @@ class SerialLine:
             self._next_try = time.monotonic() + self._wait_s
             self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
         else:
-            self._note(f"connected to {self._url}")
+            self.note(f"connected to {self._url}")
 
     def _lost(self, error: Exception) -> None:
-        self._note(f"lost the connection to {self._url} ({_reason(error)}); trying again")
+        self.note(f"lost the connection to {self._url} ({_reason(error)}); trying again")
         self.close()
         self._next_try = time.monotonic() + self._wait_s
 
@@ -163,11 +168,12 @@ class BoardLine:
     is_open = True
 
     def __init__(self, target: Target) -> None:
+        self.note: Callable[[str], None] = _unsaid  # there is nothing to say
         self._target = target
 
-    def read(self, max_bytes: int, timeout_s: float) -> bytes:
-        """1 to `max_bytes` bytes, or none.  Raises TargetError if the board is gone."""
-        return self._target.read(max_bytes, timeout_s)
+    def read(self) -> bytes:
+        """What has come, or nothing.  Raises TargetError if the board is gone."""
+        return self._target.read(_READ_BYTES, READ_S)
 
     def write(self, data: bytes) -> None:
         """Send all of it.  Raises TargetError if the board is gone."""
@@ -179,5 +185,6 @@ class BoardLine:
 
 
 def _reason(error: Exception) -> str:
-    """An error's text in one line, without the wrapping of pyserial."""
-    return str(getattr(error, "strerror", None) or error).splitlines()[0]
+    """An error's text in one line, without the wrapping of pyserial where it wraps an errno."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error).splitlines()[0]

@@ -47,7 +47,7 @@ class View:
 
     def note(self, text: str) -> None:
         """Show a line, above the table if there is one."""
-        (self._console if self._live is not None else self._notes).print(text)
+        (self._console if self._live is not None else self._notes).print(text, soft_wrap=True)
 
     def begin(self, setup: Setup) -> None:
         """A device was found."""

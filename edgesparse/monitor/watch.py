@@ -28,8 +28,6 @@ from edgesparse.telemetry.setup import Setup
 
 __all__ = ["Monitor", "Until"]
 
-_READ_BYTES = 65536
-_READ_S = 0.1
 _STOP_S = 5.0
 # Of what a device says before it has said who it is; what came first goes.
 _HELD_BYTES = 1 << 20
@@ -80,6 +78,7 @@ class Monitor:
         self._recorder = recorder
         self._view = view
         self._work = work
+        line.note = view.note
         self._answered = False
         self._last_nonce: int | None = None
         self._connect()
@@ -109,7 +108,7 @@ class Monitor:
         return enough or late or self._control.finished
 
     def _turn(self) -> None:
-        data = self._line.read(_READ_BYTES, _READ_S)
+        data = self._line.read()
         if self._line.opened != self._opened:
             self._connect()
         if data:

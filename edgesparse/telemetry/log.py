@@ -76,6 +76,10 @@ def open_log(folder: Path) -> StoredLog:
     Raises UsageError where there is none, FormatError where session.json or cycles.jsonl is
     malformed.
     """
+    inside = [] if (folder / _SESSION).exists() else sorted(folder.glob(f"*/{_SESSION}"))
+    if inside:
+        hint = f"name one of the logs in it, such as {inside[-1].parent}"
+        raise UsageError(f"{folder} is a folder of logs", hint=hint)
     setup = Setup.from_json(read_file(folder / _SESSION))
     # What follows the last line break is a line that was being written.
     has_cycles = (folder / _CYCLES).exists()
