@@ -8,6 +8,7 @@
  *   es_tap_four          one tap of four channels
  *   es_row_four          a row of taps of any filter, for four windows of one channel
  *   es_three_make        3 x 3 windows of one channel
+ *   es_three_loop        which loop of it is for a pitch and stride 1 or 2
  */
 #ifndef ES_INTRIN_DEPTHWISE_H
 #define ES_INTRIN_DEPTHWISE_H
@@ -16,7 +17,7 @@
 #include "es_types.h"
 
 /* Distances in bytes between the widened rows of a 3 x 3 filter. They are offsets inside the loop's instructions (LDRD
- * reaches 1020), so that one pointer serves three rows. Each is twice the one before, but for the last.
+ * reaches 1020), so that one pointer serves three rows.
  */
 #define ES_THREE_PITCHES(row) row(64) row(128) row(256) row(512) row(1008)
 
@@ -24,20 +25,15 @@
  * three times (w0, w1), (w1, w2) as int16, twice each weight: the doubled accumulator is what SMMLAR wants.
  */
 typedef struct {
-    uint32_t skip_bytes; /* from behind the last pair of windows of a row to the first of the next row */
-    const int16_t *end;  /* `middle` of the row of windows behind the last */
-    uint32_t left;       /* 256 * (out_w - 2); out_w is 2 or more */
-    uint32_t out_c;
     const int16_t *middle;
-    uint32_t loop;        /* es_three_loop, for the DSP extension */
+    uint32_t out_c;
+    uint32_t skip_bytes;  /* from behind the last pair of windows of a row to the first of the next row */
+    const int16_t *end;   /* `middle` of the row of windows behind the last */
+    uint32_t left;        /* 256 * (out_w - 2); out_w is 2 or more */
+    uintptr_t loop;       /* es_three_loop, for the DSP extension */
     uint32_t pitch_bytes; /* this and the stride are for the plain form */
     uint32_t stride_w;
 } es_three_t;
-
-/* The number of the loop for a pitch and stride 1 or 2. */
-ES_INLINE uint32_t es_three_loop(uint32_t pitch_bytes, uint32_t stride_w) {
-    return 2 * (26 - es_clz(pitch_bytes - 1)) + stride_w - 1;
-}
 
 /* Widens a filter for es_three_make; taps are `tap_bytes` apart. */
 ES_INLINE void es_three_widen(const int8_t *tap, uint32_t tap_bytes, uint32_t *to) {
@@ -190,24 +186,16 @@ ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t c
 /* clang-format off */
 #define ES_THREE_BEGIN                    \
     "push {r4-r11, lr}\n"                 \
-    "ldr r11, [r0, #20]\n"                \
-    "adr r12, 0f\n"                       \
-    "ldrh r11, [r12, r11, lsl #1]\n"      \
-    "add r12, r12, r11\n"                 \
     "ldm r2, {r8, r9, r10, lr}\n"         \
+    "ldm r0, {r0, r2, r4, r5, r6, r12}\n" \
     "lsl r11, r8, #1\n"                   \
-    "push {r9, r10, r11, r12}\n"          \
-    "ldm r0, {r4, r5, r6, r7, r8}\n"      \
     "add lr, lr, r6\n"                    \
+    "push {r9, r10, r11, r12}\n"          \
     "push {r4, r5, lr}\n"                 \
     "push {r11}\n"                        \
-    "mov r0, r8\n"                        \
-    "mov r2, r7\n"                        \
     "ldm r1, {r4-r9}\n"                   \
     "mov r1, r11\n"                       \
-    "bx r12\n"                            \
-    ".balign 4\n"                         \
-    "0:\n"
+    "bx r12\n"
 
 /* One row of taps, from the words (a0, a1), (a2, a3) in r11, r12: w0 a0 + w1 a1 + w2 a2 to r1. */
 #define ES_THREE_ONE(w01, w12)            \
@@ -287,9 +275,8 @@ ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t c
     ES_THREE_PAIR(ES_THREE_PAIR_1, ".Les_three_1_" #pitch, #pitch)              \
     ES_THREE_END(#pitch)
 
-/* From the table, as an address of Thumb code, by es_three_loop. */
-#define ES_THREE_PLACES(pitch) \
-    ".hword .Les_three_1_" #pitch " - 0b + 1, .Les_three_2_" #pitch " - 0b + 1\n"
+/* As addresses of Thumb code. */
+#define ES_THREE_PLACES(pitch) ".word .Les_three_1_" #pitch " + 1, .Les_three_2_" #pitch " + 1\n"
 /* clang-format on */
 
 /* Makes all windows; the channel's requantisation is short (es_requant.h). Outputs are out_c apart. */
@@ -297,9 +284,23 @@ __attribute__((naked, unused)) static void es_three_make(const es_three_t *three
                                                          const uint32_t *filter __attribute__((unused)),
                                                          const es_channel_t *channel __attribute__((unused)),
                                                          int8_t *output __attribute__((unused))) {
-    __asm__(ES_THREE_BEGIN ES_THREE_PITCHES(ES_THREE_PLACES) ES_THREE_PITCHES(ES_THREE_LOOPS) "4:\n"
-                                                                                              "add sp, sp, #32\n"
-                                                                                              "pop {r4-r11, pc}\n");
+    __asm__(ES_THREE_BEGIN ES_THREE_PITCHES(ES_THREE_LOOPS) "4:\n"
+                                                            "add sp, sp, #32\n"
+                                                            "pop {r4-r11, pc}\n");
+}
+
+/* Where es_three_make is; each pitch is twice the one before, but for the last. */
+static inline uintptr_t es_three_loop(uint32_t pitch_bytes, uint32_t stride_w) {
+    const uint32_t number = 2 * (26 - es_clz(pitch_bytes - 1)) + stride_w - 1;
+    uintptr_t loop;
+    __asm__("adr %0, 0f\n"
+            "ldr %0, [%0, %1, lsl #2]\n"
+            "b 1f\n"
+            ".balign 4\n"
+            "0:\n" ES_THREE_PITCHES(ES_THREE_PLACES) "1:"
+            : "=&r"(loop)
+            : "r"(number));
+    return loop;
 }
 
 #else
@@ -394,6 +395,11 @@ static inline void es_three_make(const es_three_t *three, const uint32_t *filter
     } else {
         es_three_any(three, w, 2, channel, output);
     }
+}
+
+static inline uintptr_t es_three_loop(uint32_t pitch_bytes, uint32_t stride_w) {
+    (void)pitch_bytes, (void)stride_w;
+    return 0;
 }
 
 #endif

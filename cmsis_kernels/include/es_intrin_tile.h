@@ -9,9 +9,9 @@
  *   es_tile_pack_columns(to, a, b, groups)  packs two columns; returns the next place
  *   es_tile_pack_rows(to, channels, weights, walk)  packs ES_TILE_ROWS rows with their channels; returns the word
  *                                       that says how they end: ES_TILE_OUTPUTS, or the caller makes it ES_TILE_SUMS
- *   es_tile_make(rows, columns, walk, places)  outputs of two columns each by the short requantisation; at ES_TILE_SUMS the
- *                                       sums of the first two columns alone, to places->output as
- *                                       int32_t[ES_TILE_ROWS][2]
+ *   es_tile_make(rows, columns, walk, places)  outputs of two columns each by the short requantisation; at
+ *                                       ES_TILE_SUMS the sums of the first two columns alone, to places->output
+ *                                       as int32_t[ES_TILE_ROWS][2]
  *   ES_DOT_ROWS                         rows of es_dot_rows
  *   es_dot_rows(acc, rows, column, groups)  adds the products of rows of int8, at multiples of 4, with such a column
  *
@@ -260,7 +260,8 @@ ES_INLINE void es_dot_rows(int32_t acc[1], const uint8_t *const rows[1], const u
 #else
 
 /* Four rows by two columns. A group is four bytes of each, as they are: LDRSB widens for nothing, and a multiplication
- * takes one product anyway. Packed rows are four biases, multipliers, roundings and shifts, which end they have, then the groups.
+ * takes one product anyway. Packed rows are four biases, multipliers, roundings and shifts, which end they have, then the
+ * groups.
  */
 enum {
     ES_TILE_ROWS = 4,

@@ -149,21 +149,6 @@ static bool widen_filters(const es_depthwise_plan_t *plan, const int8_t *weights
     return false;
 }
 
-/* What es_three_make needs to know of all strips. */
-static es_three_t three_of(const es_depthwise_plan_t *plan, const int16_t *rows_at) {
-    const es_conv_params_t *const p = &plan->params;
-    const es_three_t three = {
-        .skip_bytes = 2 * plan->pitch * (uint32_t)p->stride_h - (uint32_t)p->out_w / 2 * 4 * (uint32_t)p->stride_w,
-        .left = ((uint32_t)p->out_w - 2) << 8,
-        .out_c = (uint32_t)p->out_c,
-        .middle = rows_at + plan->pitch,
-        .loop = es_three_loop(2 * plan->pitch, (uint32_t)p->stride_w),
-        .pitch_bytes = 2 * plan->pitch,
-        .stride_w = (uint32_t)p->stride_w,
-    };
-    return three;
-}
-
 /* es_three_make saturates to int8 only. */
 static void clamp_all(int8_t *output, uint32_t count, const es_output_t *out) {
     for (; count != 0; count--) {
@@ -189,7 +174,8 @@ void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t 
     uint32_t *const filters = (uint32_t *)(void *)(rows_at + plan.in_rows * plan.pitch);
     es_depthwise_fill(rows_at, ((uint32_t)p->in_zero_point & 0xffffU) * 0x10001U, plan.in_rows * plan.pitch / 2);
     const es_depthwise_block_t whole = es_depthwise_block(&plan, -p->pad_top, plan.in_rows, rows_at);
-    es_depthwise_strip_t strip = {&plan, &out, rows_at, filters, channels, plan.strip, false, three_of(&plan, rows_at)};
+    es_depthwise_strip_t strip = {&plan,    &out,       rows_at, filters,
+                                  channels, plan.strip, false,   es_depthwise_three(&plan, rows_at)};
     const int8_t *image = input;
     for (uint32_t first = 0; first < (uint32_t)p->out_c; first += count) {
         strip.is_three = widen_filters(&plan, (const int8_t *)weights, channels, first, count, filters);

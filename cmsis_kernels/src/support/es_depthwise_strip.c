@@ -81,6 +81,20 @@ static void make_anys(const es_depthwise_strip_t *strip, int8_t *output) {
     }
 }
 
+es_three_t es_depthwise_three(const es_depthwise_plan_t *plan, const int16_t *rows_at) {
+    const es_conv_params_t *const p = &plan->params;
+    const es_three_t three = {
+        .middle = rows_at + plan->pitch,
+        .out_c = (uint32_t)p->out_c,
+        .skip_bytes = 2 * plan->pitch * (uint32_t)p->stride_h - (uint32_t)p->out_w / 2 * 4 * (uint32_t)p->stride_w,
+        .left = ((uint32_t)p->out_w - 2) << 8,
+        .loop = plan->three ? es_three_loop(2 * plan->pitch, (uint32_t)p->stride_w) : 0,
+        .pitch_bytes = 2 * plan->pitch,
+        .stride_w = (uint32_t)p->stride_w,
+    };
+    return three;
+}
+
 static void make_threes(const es_depthwise_strip_t *strip, int8_t *output) {
     const es_depthwise_plan_t *const plan = strip->plan;
     const uint32_t lane = plan->lane, words = plan->filter, multiplier = plan->multiplier;

@@ -68,6 +68,9 @@ es_depthwise_block_t es_depthwise_block(const es_depthwise_plan_t *plan, int32_t
 /* Widens it for `lanes` channels, the first of which `image` points at. */
 void es_depthwise_widen_block(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *image);
 
+/* What es_three_make needs to know of all strips, if plan->three. */
+es_three_t es_depthwise_three(const es_depthwise_plan_t *plan, const int16_t *rows_at);
+
 /* Makes a strip of all output channels of `lanes` input channels; `output` points at its first value. */
 void es_depthwise_make_strip(const es_depthwise_strip_t *strip, int8_t *output);
 
