@@ -293,6 +293,10 @@ class Application:
         """One turn of the main loop: commands, then at most one inference."""
         _lib.es_native_poll()
 
+    def narrow(self, line_bytes: int) -> None:
+        """From now on the line takes no more than so many bytes that nobody has taken yet."""
+        _lib.es_native_narrow(line_bytes)
+
     def take(self, max_bytes: int) -> bytes:
         """Up to `max_bytes` bytes from the device to the host."""
         got = _lib.es_native_take(self._buffer, min(max_bytes, len(self._buffer)))

@@ -201,9 +201,9 @@ ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t su
 /* Half of x - 127 is at least -127 unless x is -128, and 0 only where x is 127; taken from 129 without sign, the ends
  * leave 1 and 129, and all others nothing.
  */
-#define ES_MARK_WORD(word, ends, sum)                 \
-    "shadd8 " word ", " word ", " ends "\n\t"         \
-    "uqsub8 " word ", " ends ", " word "\n\t"         \
+#define ES_MARK_WORD(word, ends, sum)         \
+    "shadd8 " word ", " word ", " ends "\n\t" \
+    "uqsub8 " word ", " ends ", " word "\n\t" \
     "usada8 " sum ", " word ", %[zero], " sum "\n\t"
 
 ES_INLINE uint32_t es_mark_word(uint32_t word, uint32_t sum) {
@@ -211,11 +211,11 @@ ES_INLINE uint32_t es_mark_word(uint32_t word, uint32_t sum) {
     return sum;
 }
 
-#define ES_MARK_WORDS                                                                                            \
-    "ldm %[data]!, {r4-r6, r8-r11, r12}\n\t" ES_MARK_WORD("r4", "%[ends]", "%[sum]")                             \
-        ES_MARK_WORD("r5", "%[ends]", "%[sum]") ES_MARK_WORD("r6", "%[ends]", "%[sum]")                          \
-            ES_MARK_WORD("r8", "%[ends]", "%[sum]") ES_MARK_WORD("r9", "%[ends]", "%[sum]")                      \
-                ES_MARK_WORD("r10", "%[ends]", "%[sum]") ES_MARK_WORD("r11", "%[ends]", "%[sum]")                \
+#define ES_MARK_WORDS                                                                             \
+    "ldm %[data]!, {r4-r6, r8-r11, r12}\n\t" ES_MARK_WORD("r4", "%[ends]", "%[sum]")              \
+        ES_MARK_WORD("r5", "%[ends]", "%[sum]") ES_MARK_WORD("r6", "%[ends]", "%[sum]")           \
+            ES_MARK_WORD("r8", "%[ends]", "%[sum]") ES_MARK_WORD("r9", "%[ends]", "%[sum]")       \
+                ES_MARK_WORD("r10", "%[ends]", "%[sum]") ES_MARK_WORD("r11", "%[ends]", "%[sum]") \
                     ES_MARK_WORD("r12", "%[ends]", "%[sum]")
 
 ES_INLINE uint32_t es_mark_words(const int8_t **data, uint32_t sum) {

@@ -12,7 +12,7 @@
 #define FROM_LINK UINT32_MAX /* first_row of a RUN whose input came in INPUT records */
 #define FOREVER UINT32_MAX   /* count of a RUN that goes on until ABORT */
 #define MEMORY_WIRE_BYTES (sizeof(es_memory_t) + ES_FRAME_WIRE_MAX - ES_PAYLOAD_MAX)
-#define OVERRUN_BYTES 1024u  /* painted behind the image's arena, to see who writes there */
+#define OVERRUN_BYTES 1024u /* painted behind the image's arena, to see who writes there */
 
 #define RUN_DUMP 1u
 #define RUN_RESET_STATE 2u
@@ -72,9 +72,7 @@ static void send_hello(void) {
     es_send(&app.link, ES_RECORD_hello, &hello, sizeof(hello), NULL, 0);
 }
 
-static uint32_t arena_used_bytes(void) {
-    return app.model_status == ES_STATUS_ok ? app.model.header->arena_bytes : 0;
-}
+static uint32_t arena_used_bytes(void) { return app.model_status == ES_STATUS_ok ? app.model.header->arena_bytes : 0; }
 
 static void paint_arena(void) {
     const uint32_t used = arena_used_bytes();
@@ -88,11 +86,11 @@ static void send_memory(es_link_t *link) {
     uint8_t *above = app.port->arena.base + app.high_bytes;
     app.high_bytes += es_painted_from(above, app.painted_bytes - app.high_bytes);
     const es_memory_t memory = {.run = app.job.run,
-                               .unsent = app.link.unsent,
-                               .arena_used_bytes = arena_used_bytes(),
-                               .arena_high_bytes = app.high_bytes,
-                               .stack_bytes = stack->bytes,
-                               .stack_high_bytes = stack->bytes - es_painted_until(stack->base, stack->bytes)};
+                                .unsent = app.link.unsent,
+                                .arena_used_bytes = arena_used_bytes(),
+                                .arena_high_bytes = app.high_bytes,
+                                .stack_bytes = stack->bytes,
+                                .stack_high_bytes = stack->bytes - es_painted_until(stack->base, stack->bytes)};
     es_send(link, ES_RECORD_memory, &memory, sizeof(memory), NULL, 0);
 }
 
@@ -361,10 +359,8 @@ static es_status_t on_input(const es_frame_t *frame) {
 static es_status_t on_abort(const es_frame_t *frame) {
     (void)frame;
     if (app.job.count > 0) {
-        const es_run_end_t end = {.run = app.job.run,
-                                  .status = ES_STATUS_aborted,
-                                  .dropped = app.decoder.dropped,
-                                  .unsent = app.link.unsent};
+        const es_run_end_t end = {
+            .run = app.job.run, .status = ES_STATUS_aborted, .dropped = app.decoder.dropped, .unsent = app.link.unsent};
         close_window();
         end_job();
         es_send(&app.link, ES_RECORD_run_end, &end, sizeof(end), NULL, 0);

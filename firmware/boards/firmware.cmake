@@ -76,14 +76,13 @@ target_compile_options(firmware PRIVATE ${board_flags} ${optimize} -ffunction-se
 file(GLOB small_sources CONFIGURE_DEPENDS
     firmware/app/*.c firmware/port/*.c "${boards_dir}/*.c" "${boards_dir}/*/*.c" "${boards_dir}/*/*/*.c"
     firmware/runtime/es_frame.c firmware/runtime/es_link.c firmware/runtime/es_model.c firmware/runtime/es_paint.c
-    firmware/runtime/es_sums.c firmware/runtime/es_tables.c firmware/runtime/es_telemetry.c
-    firmware/runtime/ops/*.c
+    firmware/runtime/es_sums.c firmware/runtime/es_tables.c firmware/runtime/es_telemetry.c firmware/runtime/ops/*.c
     cmsis_kernels/src/add/es_add_broadcast_s8.c cmsis_kernels/src/average_pool_2d/*.c
     cmsis_kernels/src/conv_2d/es_conv_2d_dense_plan.c cmsis_kernels/src/conv_2d/es_conv_2d_dense_s8.c
     cmsis_kernels/src/conv_2d/es_conv_2d_group4_s8.c
     cmsis_kernels/src/depthwise_conv_2d/es_depthwise_conv_2d_dense_s8.c cmsis_kernels/src/encoding/*.c
     cmsis_kernels/src/mean/*.c cmsis_kernels/src/resize_nearest_neighbor/*.c cmsis_kernels/src/softmax/*.c
-    cmsis_kernels/src/support/es_broadcast.c
+    cmsis_kernels/src/support/es_broadcast.c cmsis_kernels/src/support/es_depthwise_strip.c
     cmsis_kernels/src/support/es_depthwise_window.c cmsis_kernels/src/support/es_requant.c
     cmsis_kernels/src/support/es_size.c cmsis_kernels/src/support/es_sparse_conv.c
     cmsis_kernels/src/support/es_steps.c cmsis_kernels/src/transpose_conv/*.c)

@@ -3,7 +3,7 @@
 #include "es_paint.h"
 
 #define BOOT_MAGIC 0x45534254u /* in .noinit after the first start since power-on */
-#define PAINT_BELOW 64         /* bytes of stack that the start itself may use */
+#define PAINT_BELOW 128        /* bytes of stack that the start itself may use */
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 #define NVIC_ISER 0xE000E100u

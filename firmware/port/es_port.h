@@ -16,13 +16,13 @@ typedef struct {
 
 /* What a target is. Filled once, in es_port_init(), constant afterwards. */
 typedef struct {
-    const char *board;     /* name of the board's folder, at most 23 characters */
-    const char *cpu;       /* for instance "cortex-m4", at most 15 characters */
-    const uint8_t *model;  /* model partition, read only, 16-byte aligned */
-    uint32_t model_bytes;  /* size of the model partition */
-    es_region_t arena;     /* RAM for tensors and scratch, 16-byte aligned */
-    es_region_t batch;     /* where a loader may place input rows, 4-byte aligned; bytes 0 if there is none */
-    es_region_t stack;     /* painted (es_paint.h) where it was free at the start; bytes 0 if the port does not know it */
+    const char *board;    /* name of the board's folder, at most 23 characters */
+    const char *cpu;      /* for instance "cortex-m4", at most 15 characters */
+    const uint8_t *model; /* model partition, read only, 16-byte aligned */
+    uint32_t model_bytes; /* size of the model partition */
+    es_region_t arena;    /* RAM for tensors and scratch, 16-byte aligned */
+    es_region_t batch;    /* where a loader may place input rows, 4-byte aligned; bytes 0 if there is none */
+    es_region_t stack; /* painted (es_paint.h) where it was free at the start; bytes 0 if the port does not know it */
     uint64_t tick_rate_hz; /* of es_port_ticks(); 0 without a time base */
     uint16_t boot_count;   /* starts since power-on, kept in RAM that survives reset; 1 for the first */
     uint8_t unit;          /* what es_port_ticks() counts, a row of units.def */

@@ -6,7 +6,7 @@
 
 /* Made by es_sums_place. */
 typedef struct {
-    es_layer_window_t *layers; /* one a node; NULL: no window */
+    es_layer_window_t *layers;  /* one a node; NULL: no window */
     es_histogram_t *histograms; /* one an int8 output of a node, in order; NULL: none */
     uint32_t histogram_count;
     uint32_t offset; /* of all this in its memory */

@@ -1,11 +1,14 @@
 /* Stands in for the application: answers one-letter commands with lines of text, to test a board's port alone. */
+#include <stdbool.h>
 #include <string.h>
 
+#include "es_paint.h"
 #include "es_port.h"
 
 #define ECHO 'e' /* all that follows is sent back */
 
 static const es_port_info_t *info;
+static bool goes_on; /* after a fault, as the application does */
 
 static void send(const uint8_t *data, uint32_t bytes) {
     for (uint32_t sent = 0; sent < bytes;) {
@@ -35,6 +38,9 @@ void es_app_fault(uint32_t detail, uint32_t pc, uint32_t lr) {
     send_number(pc);
     send_number(lr);
     send_text("\n");
+    if (goes_on) {
+        return;
+    }
     for (;;) {
         es_port_idle();
     }
@@ -164,6 +170,20 @@ static void answer(uint8_t command) {
             break;
         case 'u':
             undefined();
+            break;
+        case 'U':
+            goes_on = true;
+            undefined();
+            break;
+        case 'h':
+            send_number(info->stack.bytes);
+            send_number(info->stack.bytes - es_painted_until(info->stack.base, info->stack.bytes));
+            break;
+        case 'D':
+            send_number(dig(8));
+            break;
+        case 'b':
+            send_number(info->reset_reason);
             break;
         case 'r':
             es_port_reset();
