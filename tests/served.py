@@ -37,13 +37,16 @@ class ServedDevice:
         target: the device, closed at the end.
         rfc2217: whether the line is wrapped in telnet.
         mute: whether the device never says anything.
+        port: 0 for any that is free.
     """
 
-    def __init__(self, target: NativeTarget, *, rfc2217: bool = False, mute: bool = False) -> None:
+    def __init__(
+        self, target: NativeTarget, *, rfc2217: bool = False, mute: bool = False, port: int = 0
+    ) -> None:
         self._target = target
         self._rfc2217 = rfc2217
         self._mute = mute
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", port))
         self._server.settimeout(_POLL_S)
         kind = "rfc2217" if rfc2217 else "socket"
         self.url = f"{kind}://127.0.0.1:{self._server.getsockname()[1]}"

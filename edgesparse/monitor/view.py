@@ -41,6 +41,7 @@ class View:
         self._setup: Setup | None = None
         self._log: Path | None = None
         self._ended: deque[tuple[float, int]] = deque()
+        self._last: RunResult | WindowResult | None = None
         self.runs = 0
         self.broken = 0
         self.status: dict[str, Any] = {}
@@ -86,6 +87,7 @@ class View:
         runs = result.runs if isinstance(result, WindowResult) else 1
         self.runs += runs
         self._ended.append((time.monotonic(), runs))
+        self._last = result
         if not self._console.is_terminal and not self._console.quiet:
             self._console.print(self._line(result), soft_wrap=True)
         self.refresh()
@@ -126,7 +128,9 @@ class View:
         while self._ended and now - self._ended[0][0] > _RATE_OVER_S:
             self._ended.popleft()
         self.status["runs"] = f"{self.runs:,} in all{self._rate()}, {self.broken:,} not whole"
-        facts = Text("\n".join(f"{name:<11} {text}" for name, text in self.status.items()))
+        if self._last is not None:
+            self.status["last"] = self._line(self._last)
+        facts = Text("\n".join(f"{name:<12}  {text}" for name, text in self.status.items()))
         if self._summary is None or self._summary.runs == 0:
             return facts
         return Group(render_table(self._summary.document(), log=self._log), facts)

@@ -63,6 +63,11 @@ class QemuAtPort:
             self._process.wait()
             self._process = None
 
+    def restart(self) -> None:
+        """Cut the power, and let it come back."""
+        self.kill()
+        self.start()
+
     def __enter__(self) -> Self:
         self.start()
         return self

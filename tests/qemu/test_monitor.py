@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from edgesparse.inputs import batch_bytes
 from edgesparse.pipeline import Recipe
 from edgesparse.telemetry.log import open_log, replay
 from edgesparse.telemetry.runs import RunResult, WindowResult
+from tests.meanwhile import meanwhile, nothing
 from tests.qemu.attached import QemuAtPort
 
 ROWS = 4
@@ -33,11 +33,9 @@ def test_power_is_cut_and_comes_back(
     monkeypatch.chdir(tmp_path)
     prepared = prepare(None, Recipe(), Options(board=board.name, runs=ROWS))
     with QemuAtPort(board, prepared.image, batch_bytes(prepared.rows), tmp_path) as qemu:
-        cut = threading.Timer(1.5, lambda: (qemu.kill(), qemu.start()))
-        cut.start()
         arguments = ["monitor", "--port", qemu.url, "--start", "--rows", str(ROWS), "--json"]
-        assert main([*arguments, "--duration", "5", "--log", "logs"]) == 0
-        cut.join()
+        with meanwhile(("logs/000001", qemu.restart), ("logs/000002", nothing)):
+            assert main([*arguments, "--log", "logs"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["logs"] == ["logs/000001", "logs/000002"]
     # Instructions of each row are the same to the digit, before and after.

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -28,6 +28,7 @@ from edgesparse.pipeline import Recipe, convert_file
 from edgesparse.telemetry.log import open_log, read_log, replay
 from edgesparse.telemetry.record import Hello
 from edgesparse.telemetry.runs import BrokenRun, RunResult, WindowResult
+from tests.meanwhile import meanwhile, nothing, size_of, wait_for
 from tests.served import ServedDevice
 
 ROWS = 4
@@ -198,24 +199,15 @@ def test_a_device_at_a_port(
     assert outputs[:ROWS] * 3 == outputs
 
 
-def later(*jobs: tuple[float, Callable[[], None]]) -> list[threading.Timer]:
-    timers = [threading.Timer(delay, job) for delay, job in jobs]
-    for timer in timers:
-        timer.start()
-    return timers
-
-
 def test_a_restart_is_noticed_and_runs_begin_anew(
     capsys: pytest.CaptureFixture[str], prepared: Prepared
 ) -> None:
-    with ServedDevice(device(prepared)) as served:
-        timers = later((0.6, served.reset))
+    served = ServedDevice(device(prepared))
+    log = "logs/000001"
+    with served, meanwhile((log, served.reset), (log, nothing)):
         told = document(
-            capsys,
-            *("--port", served.url, "--start", "--rows", str(ROWS)),
-            *("--duration", "2", "--log", "logs"),
+            capsys, "--port", served.url, "--start", "--rows", str(ROWS), "--log", "logs"
         )
-        timers[0].join()
     assert (told["restarts"], told["logs"]) == (1, ["logs/000001"])
     by_boot: dict[int, list[int]] = {}
     for each in results("logs/000001"):
@@ -231,14 +223,11 @@ def test_a_restart_is_noticed_and_runs_begin_anew(
 def test_a_connection_that_is_lost_comes_back_with_a_log_of_its_own(
     capsys: pytest.CaptureFixture[str], prepared: Prepared
 ) -> None:
-    with ServedDevice(device(prepared)) as served:
-        timers = later((0.5, served.drop))
+    served = ServedDevice(device(prepared))
+    with served, meanwhile(("logs/000001", served.drop), ("logs/000002", nothing)):
         code, _, err = run(
-            capsys,
-            *("--port", served.url, "--start", "--rows", str(ROWS)),
-            *("--duration", "2", "--log", "logs"),
+            capsys, "--port", served.url, "--start", "--rows", str(ROWS), "--log", "logs"
         )
-        timers[0].join()
         assert served.connections == 2
     assert code == 0
     said = err.splitlines()
@@ -251,6 +240,23 @@ def test_a_connection_that_is_lost_comes_back_with_a_log_of_its_own(
     assert min(check_segment("logs/000001"), check_segment("logs/000002")) > 10
     nonces = {open_log(Path("logs") / name).setup.nonce for name in ("000001", "000002")}
     assert len(nonces) == 2
+
+
+def test_forever_waits_for_the_first_connection(
+    capsys: pytest.CaptureFixture[str], prepared: Prepared
+) -> None:
+    with ServedDevice(device(prepared)) as gone:
+        port = int(gone.url.rpartition(":")[2])
+    with ExitStack() as late, meanwhile(("logs/000001", nothing)):
+
+        def serve() -> None:
+            late.enter_context(ServedDevice(device(prepared), port=port))
+
+        timer = threading.Timer(0.5, serve)
+        timer.start()
+        told = document(capsys, "--port", gone.url, "--start", "--forever", "--log", "logs")
+        timer.join()
+    assert told["runs"] == check_segment("logs/000001") > 10
 
 
 def test_listening_alone_asks_for_no_run(
@@ -357,17 +363,6 @@ def start_monitor(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def size_of(path: str) -> int:
-    return Path(path).stat().st_size if Path(path).exists() else 0
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60.0
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture
