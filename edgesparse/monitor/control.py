@@ -57,6 +57,7 @@ class Control:
         nonce: of all PINGs.
         work: None to listen only.
         now_s: a clock.
+        sequence: number of the first frame.
     """
 
     def __init__(
@@ -65,23 +66,28 @@ class Control:
         nonce: int,
         work: Work | None,
         now_s: Callable[[], float] = time.monotonic,
+        sequence: int = 0,
     ) -> None:
         self.restarts = 0
         self.hello: Hello | None = None
         self.memory: Memory | None = None
+        self.sequence = sequence
         self._write = write
         self._nonce = nonce
         self._work = work
         self._now_s = now_s
-        self._sequence = 0
         self._boot_id: int | None = None
         self._heard_s = self._asked_s = now_s()
+        self._after_hello = False
         self._working = False
+        self._begun = False
         self._next = 0
+        self._end = 0
         self._seen = 0
+        self._over = False
         self._quiet = False
         self._stalled_at: int | None = None
-        self._ask()
+        self.ask()
 
     @property
     def greeted(self) -> bool:
@@ -91,17 +97,20 @@ class Control:
     @property
     def finished(self) -> bool:
         """Whether all runs that were wanted are over."""
-        return self._work is not None and self._left(self._work) == 0
+        return self._over or (self._work is not None and self._left(self._work) == 0)
 
     def _left(self, work: Work) -> int:
         return DUMP_RUNS_FROM if work.runs is None else max(work.runs - self._seen, 0)
 
     def _send(self, name: str, tail: bytes = b"", **fields: int) -> None:
-        self._write(command(name, self._sequence, tail, **fields))
-        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._write(command(name, self.sequence, tail, **fields))
+        self.sequence = (self.sequence + 1) & 0xFFFF
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Have it say who it is; before it is put to work, also stop what it does."""
         self._asked_s = self._now_s()
+        if self._work is not None and not self._working:
+            self._send("abort")
         self._send("ping", nonce=self._nonce)
 
     # --- What happens --------------------------------------------------------------------------
@@ -111,10 +120,10 @@ class Control:
         now = self._now_s()
         if not self.greeted:
             if now - self._asked_s >= _PING_EVERY_S:
-                self._ask()
+                self.ask()
         elif now - max(self._heard_s, self._asked_s) >= _QUIET_S:
             self._quiet = True
-            self._ask()
+            self.ask()
 
     def heard(self, record: Record) -> None:
         """A record has come.
@@ -126,18 +135,19 @@ class Control:
         """
         self._heard_s = self._now_s()
         before, self._boot_id = self._boot_id, record.boot_id
+        answer, self._after_hello = self._after_hello, record.type == "hello"
         if before is not None and is_restart(before, record.boot_id):
             self.restarts += 1
             self.hello, self.memory, self._working, self._next = None, None, False, 0
-            self._ask()
+            self.ask()
         if record.type == "hello":
             self._met(fields_of(record, Hello))
         elif record.type == "memory":
-            self._look_after(fields_of(record, Memory))
+            self._look_after(fields_of(record, Memory), answer=answer)
         elif record.type == "fault":
             self._refused(fields_of(record, Fault))
         elif record.boot_id >> 16 == self._nonce & 0xFFFF:
-            self._quiet, self._stalled_at = False, None
+            self._quiet, self._stalled_at, self._begun = False, None, True
             self._count(record)
 
     def _count(self, record: Record) -> None:
@@ -161,20 +171,21 @@ class Control:
     # --- Work ----------------------------------------------------------------------------------
 
     def _start(self, work: Work) -> None:
-        """Have it run from a first row on; what ran before is stopped."""
-        self._working = True
+        """Have it run from a first row on."""
+        self._working, self._begun = True, False
         self._quiet, self._stalled_at = False, None
-        self._send("abort")
         if work.link_rows:
             self._send_row(work)
             return
         # Run i takes row i % rows, whatever came before.
         first = -(-self._next // work.rows) * work.rows
         first = 0 if first >= DUMP_RUNS_FROM else first
+        count = min(self._left(work), DUMP_RUNS_FROM - first)
+        self._end = first + count
         self._send(
             "run",
             run=first,
-            count=min(self._left(work), DUMP_RUNS_FROM - first),
+            count=count,
             first_row=0,
             rows=work.rows,
             every=work.every,
@@ -190,21 +201,33 @@ class Control:
             "run", run=self._next, count=1, first_row=FROM_LINK, rate=work.rate, flags=work.flags
         )
 
-    def _look_after(self, memory: Memory) -> None:
-        """MEMORY says which run is next: how far it is, and whether anything goes on at all."""
+    def _look_after(self, memory: Memory, *, answer: bool) -> None:
+        """MEMORY says which run is next: how far it is, and whether anything goes on at all.
+
+        answer: to a PING; else it closes a window or what RUN asked for.
+        """
         self.memory = memory
         work = self._work
         if work is None or not self._working:
             return
-        stalled = self._quiet and memory.run == self._stalled_at
-        self._stalled_at = memory.run if self._quiet else None
-        self._quiet = False
+        asked, self._quiet = self._quiet, False
+        stalled = asked and memory.run == self._stalled_at
+        self._stalled_at = memory.run if asked else None
         if work.link_rows and memory.run == self._next + 1:
             self._next = memory.run % DUMP_RUNS_FROM
             if self._left(work) > 0:
                 self._send_row(work)
+        elif (
+            not work.link_rows and self._begun and memory.run == self._end and (asked or not answer)
+        ):
+            # Also where not all of them arrived.
+            self._over = work.runs is not None
+            if not self._over:
+                self._next = 0
+                self._start(work)
         elif stalled and self._left(work) > 0:
             self._next = max(self._next, memory.run)
+            self._send("abort")
             self._start(work)
 
     def stop(self) -> int:

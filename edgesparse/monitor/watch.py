@@ -123,8 +123,11 @@ class Monitor:
         while not self._answered and time.monotonic() - started < _STOP_S:
             self._turn()
 
-    def _connect(self) -> None:
-        """Begin a conversation: a new nonce, and a new log once the device has said who it is."""
+    def _connect(self, sequence: int = 0) -> None:
+        """Begin a conversation: a new nonce, and a new log once the device has said who it is.
+
+        sequence: number of the first frame.
+        """
         self._opened = self._line.opened
         self._nonce = new_nonce()
         self._probe = Receiver()
@@ -132,7 +135,7 @@ class Monitor:
         self._hello: Hello | None = None
         self._boot: int | None = None
         self._last_nonce = None
-        self._control = Control(self._line.write, self._nonce, self._work_left())
+        self._control = Control(self._line.write, self._nonce, self._work_left(), sequence=sequence)
 
     def _work_left(self) -> Work | None:
         """The work, without the runs of earlier connections."""
@@ -143,7 +146,8 @@ class Monitor:
     # --- What arrives --------------------------------------------------------------------------
 
     def _take(self, data: bytes) -> None:
-        if self._hello is None:
+        begins = self._hello is None
+        if begins:
             self._held = (self._held + data)[-_HELD_BYTES:]
             for event in self._probe.feed(data):
                 self._hear(event)
@@ -160,6 +164,8 @@ class Monitor:
         if folder is not None and folder not in self.folders:
             self.folders.append(folder)
             self._view.log_to(folder)
+            if self._hello is not None and not begins:
+                self._control.ask()  # each log says of whom it is
 
     def _show(self, arrival: Arrival) -> None:
         self._view.heard(arrival.event)
@@ -198,7 +204,7 @@ class Monitor:
             self._view.begin(setup)
         elif _identity(hello) != _identity(self._hello):
             self._view.note("the device came back with another image or firmware")
-            self._connect()
+            self._connect(self._control.sequence)
             return
         if boot != self._boot:
             self._boot = boot

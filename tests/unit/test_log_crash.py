@@ -15,9 +15,11 @@ import pytest
 from edgesparse.deploy.session import Session
 from edgesparse.errors import UsageError
 from edgesparse.export import FORMATS, export_run
+from edgesparse.monitor.recorder import Recorder, Rotation
 from edgesparse.report import Summary
 from edgesparse.telemetry.cycles import CycleLog, RunCycles
 from edgesparse.telemetry.log import RunLog, open_log, replay
+from edgesparse.telemetry.record import command
 from tests.scripted import ScriptedTarget, small_setup
 
 RUNS = 3
@@ -196,3 +198,55 @@ def test_cycles_whose_last_line_was_cut_off(tmp_path: Path, whole: Path) -> None
         cycles = open_log(tmp_path).cycles
         kept = 0 if cycles is None else 1 + len(cycles.runs)
         assert kept == lines[:size].count(b"\n")
+
+
+def rotated(parent: Path) -> None:
+    """A session whose log is rotated behind each run."""
+    setup = small_setup(runs=0)
+    target = ScriptedTarget()
+    target.write(command("ping", 0, nonce=setup.nonce))
+    target.write(command("run", 1, run=0, count=RUNS))
+    recorder = Recorder(parent, Rotation(size_bytes=1, age_s=1e9, keep=100))
+    recorder.begin(setup)
+    while data := target.read(READ_BYTES, 0.0):
+        list(recorder.take(data))
+    recorder.close()
+
+
+def test_killed_in_every_write_while_logs_rotate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logs that are closed stay whole, and the open one is readable up to its end."""
+    sizes = []
+
+    def count_write(handle: int, data: memoryview) -> int:
+        sizes.append(len(data))
+        return real_write(handle, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", count_write)
+        rotated(tmp_path / "whole")
+
+    def die() -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    found = []
+    for at in range(len(sizes)):
+        child = os.fork()
+        if child == 0:
+            os.write = stopping_write(at, die)  # type: ignore[assignment]
+            rotated(tmp_path / str(at))
+            os._exit(1)
+        os.waitpid(child, 0)
+        captures = sorted((tmp_path / str(at)).glob("*/capture.bin"))
+        for capture in captures[:-1]:
+            whole = tmp_path / "whole" / capture.parent.name
+            assert (capture.parent / "summary.json").read_bytes() == (
+                whole / "summary.json"
+            ).read_bytes()
+        runs = [result.run for each in captures for result in open_log(each.parent).results()]
+        assert runs == list(range(len(runs)))
+        found.append(len(runs))
+    assert found == sorted(found)
+    assert set(found) == set(range(RUNS + 1))
