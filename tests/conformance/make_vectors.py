@@ -180,12 +180,17 @@ def _byte(kind: str, offset: int, value: int) -> Any:
     return edit
 
 
-def _weights_bytes(offset: int, value: bytes) -> Any:
-    """Writes bytes of node 0's weights, counted from their end where `offset` is negative."""
+def _weights_bytes(offset: int, value: bytes, *, before: tuple[str, ...] = ()) -> Any:
+    """Writes bytes of a node's weights, counted from their end where `offset` is negative.
+
+    before: the structs of the nodes before it, none for the convolution.
+    """
 
     def edit(data: bytearray) -> None:
         start = section_row(bytes(data), "params")[1]["offset"]
-        params = native.layout("conv_params").unpack(bytes(data), start)
+        start += sum(native.layout(name).size_bytes for name in before)
+        kind = "fc_params" if before else "conv_params"
+        params = native.layout(kind).unpack(bytes(data), start)
         at = params["weights_off"] + (params["weights_bytes"] if offset < 0 else 0) + offset
         for i, byte in enumerate(value):
             _byte("data", at + i, byte)(data)
@@ -375,16 +380,13 @@ def image_vectors() -> list[dict[str, Any]]:
     steps = bytearray(sparse)
     _byte("data", 8, 200)(steps)
     cases["delta8 step beyond the row"] = with_crc(steps)
-    for name, offset, value in (
-        ("dense_sums without room for a product", -4, bytes(4)),
-        ("pairs without room for a product", -4, bytes(4)),
-        ("pairs of a word that is no pair", 1, b"\x55"),
-        ("pairs with a weight in a row that is not there", 11, b"\x01"),
-    ):
-        data = bytearray(small_image(name.split()[0]))
-        _weights_bytes(offset, value)(data)
-        cases[name] = with_crc(data)
-    for encoding in ("columns", "dense_sums", "pairs"):
+    sums = bytearray(small_image("dense_sums"))
+    _weights_bytes(-4, bytes(4))(sums)
+    cases["dense_sums without room for a product"] = with_crc(sums)
+    squares = bytearray(small_image("squares"))
+    _weights_bytes(5, b"\x01", before=("conv_params", "pool_params"))(squares)
+    cases["squares with a weight in a row that is not there"] = with_crc(squares)
+    for encoding in ("dense_sums", "squares"):
         cases[f"valid, {encoding}"] = small_image(encoding)
     columns = bytearray(dense)
     _row("nodes", "node", 0, "kernel", 120)(columns)

@@ -68,7 +68,7 @@ def main() -> None:
     for i, seed in enumerate(link_seeds()):
         (out / "link" / f"seed-{i}").write_bytes(seed)
     (out / "small.esm").write_bytes(small_image("delta8"))
-    for encoding in ("columns", "dense_sums", "pairs"):
+    for encoding in ("dense_sums", "squares"):
         (out / f"{encoding}.esm").write_bytes(small_image(encoding))
 
 

@@ -75,8 +75,11 @@ void es_skip_open(es_skip_lists_t *lists, const es_conv_params_t *params, uint32
     lists->row_places = (es_skip_place_t *)(void *)(lists->entries + lists->slots);
 }
 
-uint32_t *es_skip_list_vector(uint32_t *list, const int8_t *from, uint32_t count, int32_t zero_point,
-                              uint32_t *position) {
+/* The non-zero elements of a pixel as entries, from `list` on; `position` inputs lie between the last entry and the first
+ * element, and afterwards between the last entry and what follows. Returns the list's new end.
+ */
+static uint32_t *list_pixel(uint32_t *list, const int8_t *from, uint32_t count, int32_t zero_point,
+                            uint32_t *position) {
     uint32_t step = *position << ES_LISTS_UNIT_SHIFT;
     if (count >= 4) {
         list = es_lists_from_words(list, from, count / 4, zero_point, &step);
@@ -109,7 +112,7 @@ static void list_row(const es_skip_lists_t *lists, const int8_t *from, uint32_t 
     }
     for (; pixels != 0; pixels--) {
         *place++ = (es_skip_place_t){es_skip_address(list), -(int32_t)position * ES_SKIP_WORD_BYTES};
-        list = es_skip_list_vector(list, from, in_c, zero_point, &position);
+        list = list_pixel(list, from, in_c, zero_point, &position);
         from += in_c;
     }
     while (place != places_end) {
@@ -208,7 +211,8 @@ void es_skip_block_bias(es_skip_block_t *block) {
     }
 }
 
-void es_skip_add_lanes(const int64_t acc[ES_LISTS_WORDS], int32_t sums[ES_SKIP_ROWS]) {
+/* Takes accumulators apart and adds them to eight sums. */
+static void add_lanes(const int64_t acc[ES_LISTS_WORDS], int32_t sums[ES_SKIP_ROWS]) {
     for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
         sums[2 * i] = (int32_t)((uint32_t)sums[2 * i] + (uint32_t)es_lower24(acc[i]));
         sums[2 * i + 1] = (int32_t)((uint32_t)sums[2 * i + 1] + (uint32_t)es_upper24(acc[i]));
@@ -230,7 +234,7 @@ static void add_in_pieces(const es_lists_span_t *spans, uint32_t count, uint32_t
             const uint32_t left = (uint32_t)(spans[i].end - piece.first);
             piece.end = piece.first + (left < limit ? left : limit);
             es_lists_add_spans(&piece, &piece + 1, acc);
-            es_skip_add_lanes(acc, sums);
+            add_lanes(acc, sums);
             for (; piece.first != piece.end; piece.first++) {
                 piece.base += (int32_t)(*piece.first & ~(uint32_t)0xfff) >> 12;
             }
@@ -248,7 +252,7 @@ static void write_any(const es_skip_block_t *block, const es_lists_span_t *spans
     } else if (count != 0) {
         int64_t acc[ES_LISTS_WORDS] = {0, 0, 0, 0};
         es_lists_add_spans(spans, spans + count, acc);
-        es_skip_add_lanes(acc, sums);
+        add_lanes(acc, sums);
     }
     write_outputs(block, sums, output);
 }
@@ -323,10 +327,6 @@ static void multiply_spans(const es_skip_block_t *block, const es_lists_span_t *
         es_lists_span_outputs(spans, spans + count, &block->fast, all);
         memcpy(output, all, block->rows);
     }
-}
-
-void es_skip_span(const es_skip_block_t *block, const es_lists_span_t *span, uint32_t limit, int8_t *output) {
-    multiply_spans(block, span, 1, limit, output);
 }
 
 /* A row of `positions` outputs under `count` tap rows. `fast`: block is short and whole, and lanes hold any window. */

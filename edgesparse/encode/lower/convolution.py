@@ -114,12 +114,7 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
     return [
         Candidate("conv_2d_dense_s8", params, dense.encode(rows), channels, matrix=rows),
         *_sparse("conv_2d", params, rows, channels),
-        *conv_2d_skipping(
-            params,
-            rows,
-            channels,
-            plain_channels=_conv_channels(model, node, rows, whole_rows=False),
-        ),
+        *conv_2d_skipping(params, rows, channels),
     ]
 
 
@@ -169,7 +164,6 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
         "out_zero_point": out_zero_point,
         "act_min": act_min,
         "act_max": act_max,
-        "list_zeros": NEVER,
     }
     return [
         Candidate("fully_connected_dense_s8", params, dense.encode(rows), channels, matrix=rows),

@@ -3,9 +3,7 @@
 #include "es_op_conv.h"
 
 /* Whether a kernel may leave zero activations out. */
-static bool skips(const es_kernel_t *kernel) {
-    return kernel->id == ES_KERNEL_conv_2d_lists_s8 || kernel->id == ES_KERNEL_conv_2d_pairs_s8;
-}
+static bool skips(const es_kernel_t *kernel) { return kernel->id == ES_KERNEL_conv_2d_lists_s8; }
 
 static es_status_t check(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
                          es_node_facts_t *facts) {

@@ -19,9 +19,7 @@ static uint32_t positions(const void *context, uint32_t group_index) {
 }
 
 /* Whether a kernel leaves zero activations out. */
-static bool skips(const es_kernel_t *kernel) {
-    return kernel->id == ES_KERNEL_fully_connected_columns_s8 || kernel->id == ES_KERNEL_fully_connected_pairs_s8;
-}
+static bool skips(const es_kernel_t *kernel) { return kernel->id == ES_KERNEL_fully_connected_squares_s8; }
 
 static es_status_t check(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
                          es_node_facts_t *facts) {
@@ -34,9 +32,6 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
                         es_between(p->out_c, 1, ES_MAX_DIM) && es_activation_range_ok(p->act_min, p->act_max);
     if (!ranges || (uint64_t)p->batches * (uint64_t)p->in_c != in->bytes ||
         (uint64_t)p->batches * (uint64_t)p->out_c != out->bytes || p->out_zero_point != out->zero_point) {
-        return ES_STATUS_bad_params;
-    }
-    if (skips(kernel) && p->in_c > ES_SKIP_ROW_INPUTS) {
         return ES_STATUS_bad_params;
     }
     const uint32_t rows = (uint32_t)p->out_c;
