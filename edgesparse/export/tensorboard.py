@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,28 +31,35 @@ def export_tensorboard(folder: Path, output: Path) -> list[Path]:
     except ImportError as error:
         raise MissingToolError("tensorboardX", "pip install 'edgesparse[tensorboard]'") from error
     _, samples = read_samples(folder)
-    written = []
     with TemporaryDirectory(prefix="edgesparse-") as name:
-        writers: dict[int, Any] = {}
-        for sample in samples:
-            if sample.boot not in writers:
-                writers[sample.boot] = SummaryWriter(str(Path(name) / f"boot-{sample.boot}"))
-            step, writer = sample.run, writers[sample.boot]
-            for tag, value in _scalars(sample):
-                writer.add_scalar(tag, value, step, walltime=float(step))
-            for tag, figures in _histograms(sample):
-                writer.add_histogram_raw(tag, **figures, global_step=step, walltime=float(step))
-        for boot, writer in writers.items():
-            writer.close()
-            (events,) = (Path(name) / f"boot-{boot}").iterdir()
-            path = output / f"boot-{boot}" / _FILE
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UsageError(f"cannot write {path.parent}: {error.strerror}") from error
-            write_file(path, events.read_bytes())
-            written.append(path)
-    return written
+        folders: dict[int, Path] = {}
+        with ExitStack() as closing:
+            writers: dict[int, Any] = {}
+            for sample in samples:
+                boot, step = sample.boot, sample.run
+                if boot not in writers:
+                    folders[boot] = Path(name) / f"boot-{boot}"
+                    writers[boot] = SummaryWriter(str(folders[boot]))
+                    closing.callback(writers[boot].close)
+                for tag, value in _scalars(sample):
+                    writers[boot].add_scalar(tag, value, step, walltime=float(step))
+                for tag, figures in _histograms(sample):
+                    writers[boot].add_histogram_raw(
+                        tag, **figures, global_step=step, walltime=float(step)
+                    )
+        return [_keep(events, output) for events in folders.values()]
+
+
+def _keep(events: Path, output: Path) -> Path:
+    """Put the one file of a folder where it belongs, under a name that stays the same."""
+    (file,) = events.iterdir()
+    path = output / events.name / _FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {path.parent}: {error.strerror}") from error
+    write_file(path, file.read_bytes())
+    return path
 
 
 def _scalars(sample: Sample) -> Iterator[tuple[str, float]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -433,6 +436,22 @@ def test_a_folder_with_other_things_in_it(capsys: pytest.CaptureFixture[str]) ->
     assert code == 2
     assert "holds thesis.txt" in err
     assert Path("logs/thesis.txt").read_text() == "all of it"
+
+
+def test_a_full_disk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    real_write, writes = os.write, count()
+
+    def write(handle: int, data: memoryview) -> int:
+        if next(writes) < 30:
+            return real_write(handle, data)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", write)
+        code, out, err = run(capsys, "--board", "native", "--log", "logs")
+    assert code == 2
+    assert "cannot write the log logs/000001: No space left on device" in err
+    assert 0 < replay(Path("logs/000001"))["runs"] == out.count("start 1 run")
 
 
 def test_nobody_answers(
