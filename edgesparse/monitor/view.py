@@ -86,7 +86,10 @@ class View:
         self._summary.add(result)
         runs = result.runs if isinstance(result, WindowResult) else 1
         self.runs += runs
-        self._ended.append((time.monotonic(), runs))
+        now = time.monotonic()
+        self._ended.append((now, runs))
+        while now - self._ended[0][0] > _RATE_OVER_S:
+            self._ended.popleft()
         self._last = result
         if not self._console.is_terminal and not self._console.quiet:
             self._console.print(self._line(result), soft_wrap=True)
@@ -121,12 +124,10 @@ class View:
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
-        self._live.update(self._rendered(now), refresh=True)
+        self._live.update(self._rendered(), refresh=True)
         self._shown = now
 
-    def _rendered(self, now: float) -> RenderableType:
-        while self._ended and now - self._ended[0][0] > _RATE_OVER_S:
-            self._ended.popleft()
+    def _rendered(self) -> RenderableType:
         self.status["runs"] = f"{self.runs:,} in all{self._rate()}, {self.broken:,} not whole"
         if self._last is not None:
             self.status["last"] = self._line(self._last)
@@ -159,7 +160,7 @@ class View:
     ) -> None:
         """Show the last state, also without a terminal if there was a run."""
         if self._live is not None:
-            self._live.update(self._rendered(time.monotonic()))
+            self._live.update(self._rendered())
             self._live.stop()
         elif self._summary is not None and self._summary.runs > 0:
-            self._console.print(self._rendered(time.monotonic()))
+            self._console.print(self._rendered())

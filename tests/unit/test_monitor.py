@@ -330,6 +330,8 @@ def test_names_come_from_an_earlier_log(
         (unknown,) = Path("edgesparse-runs").glob("*/000001")
         rows = export_run(unknown, "csv")[0].read_text().splitlines()
         assert len(rows) == 1 + 2 * 7
+        assert main(["report", str(unknown)]) == 2
+        assert "is of an image that nothing is known of" in capsys.readouterr().err
     assert main(["deploy", "--board", "native", "--runs", str(ROWS), "--json"]) == 0
     capsys.readouterr()
     known = [layer.name for layer in prepared.image.meta.layers]
