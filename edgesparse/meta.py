@@ -153,17 +153,30 @@ class ProfileMeta(_Frozen):
     tensors: tuple[TensorZerosMeta, ...]
 
 
+class UnevenMeta(_Frozen):
+    """Channels left out that have another constant in other places.
+
+    classes: the class of each place of an image.  values: [channels, classes].
+    """
+
+    classes: tuple[int, ...]
+    channels: tuple[int, ...]
+    values: tuple[tuple[int, ...], ...]
+
+
 class NarrowedMeta(_Frozen):
     """A tensor of which the device leaves channels out, that is indices of the last dimension.
 
     tensor: its index in the .tflite.  width: its channels there.  kept: those of the device, in
-    order.  constants: (channel, value) of others; nobody reads the rest.
+    order.  constants: (channel, value) of others, uneven: of those whose value is not the same
+    everywhere; nobody reads the rest.
     """
 
     tensor: int
     width: int = Field(ge=1)
     kept: tuple[int, ...]
     constants: tuple[tuple[int, int], ...]
+    uneven: UnevenMeta | None = None
 
 
 class Meta(_Frozen):

@@ -71,6 +71,10 @@ def _whole(narrowed: NarrowedMeta, got: NDArray[np.int8], like: NDArray[np.int8]
     whole[:, narrowed.kept] = got.reshape(-1, len(narrowed.kept))
     for channel, value in narrowed.constants:
         whole[:, channel] = value
+    if narrowed.uneven is not None:
+        values = np.array(narrowed.uneven.values)[:, narrowed.uneven.classes].T
+        images = len(whole) // len(values)
+        whole[:, narrowed.uneven.channels] = np.tile(values, (images, 1))
     return whole
 
 
@@ -78,7 +82,8 @@ def _read(narrowed: NarrowedMeta | None, values: NDArray[np.int8]) -> NDArray[np
     """The channels that somebody reads."""
     if narrowed is None:
         return values
-    return values[:, [*narrowed.kept, *(channel for channel, _ in narrowed.constants)]]
+    uneven = () if narrowed.uneven is None else narrowed.uneven.channels
+    return values[:, [*narrowed.kept, *(channel for channel, _ in narrowed.constants), *uneven]]
 
 
 def compare_run(

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from edgesparse import native
 from edgesparse.encode.cost import INSTRUCTIONS, Price, Zeros
 from edgesparse.encode.encoded import Variant
+from edgesparse.encode.job import Job, job_of, parts
 from edgesparse.encode.lower.candidate import NEVER, Candidate
-from edgesparse.encode.work import WORK, Job, job_of
+from edgesparse.encode.work import WORK
 
 __all__ = ["scratch_bytes", "variants_of"]
 
@@ -40,7 +41,10 @@ def _in_bands(candidate: Candidate, job: Job) -> list[Candidate]:
     """One a size of band, or the candidate alone where its kernel heeds none."""
     if "band" not in candidate.params:
         return [candidate]
-    bands = sorted({min(band, job.positions) for band in _BANDS})
+    step = 1
+    if "classes" in job.params:  # two halves of whole rows have the same classes side by side
+        step = 2 * job.params["out_w"]
+    bands = sorted({min(step * parts(band, step), job.positions) for band in _BANDS})
     found = [_with(candidate, band=band) for band in bands]
     if scratch_bytes(found[0]) == scratch_bytes(found[-1]):
         return [candidate]

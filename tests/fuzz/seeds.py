@@ -34,6 +34,10 @@ def link_seeds() -> list[bytes]:
         b"\1" + sent("ping", nonce=7) + sent("run", run=0, count=1, first_row=0),
         b"\1" + row + from_link,
         b"\1" + sent("run", run=0, count=1, first_row=3, flags=3) + sent("abort"),
+        b"\1"
+        + sent("run", count=3, every=2, flags=16, rows=2)
+        + sent("ping", nonce=1)
+        + sent("abort"),
         b"\0" + row + from_link + sent("reset"),
         b"\1\xff\0" + bytes(range(256)),
     ]
