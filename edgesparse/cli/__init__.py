@@ -21,7 +21,9 @@ from edgesparse.cli.compare import compare
 from edgesparse.cli.convert import convert
 from edgesparse.cli.deploy import deploy
 from edgesparse.cli.doctor import doctor
+from edgesparse.cli.export import export
 from edgesparse.cli.firmware import firmware
+from edgesparse.cli.monitor import monitor
 from edgesparse.cli.replay import replay
 from edgesparse.cli.report import report
 from edgesparse.cli.sparsify import sparsify
@@ -39,7 +41,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "convert": convert,
     "analyze": analyze,
     "validate": validate,
+    "monitor": monitor,
     "replay": replay,
+    "export": export,
     "report": report,
     "compare": compare,
     "firmware": firmware,
