@@ -41,7 +41,7 @@ def thinned(model: Path, data: Path, max_drop: float, out: Path) -> tuple[Path, 
 
 
 def measured(model: Path, data: Path, board: str, runs: int) -> dict[str, list[float]]:
-    """Shares of zeros in weights and activations of the weighted layers, as the device runs them."""
+    """Shares of zeros in weights and activations of the layers with weights, on the device."""
     document = edgesparse("deploy", model, "--board", board, "--inputs", data, "--runs", runs)
     layers = [layer for layer in document["layers"] if layer["weights"]]
     return {
