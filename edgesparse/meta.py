@@ -106,6 +106,7 @@ class LayerSparsityMeta(_Frozen):
     threshold: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     method: str = ""
     granularity: str = ""
+    compensated: bool = False
 
 
 class BlockMeta(_Frozen):
@@ -227,3 +228,35 @@ class Meta(_Frozen):
                 f"section meta has version {meta.version}, this reader knows {VERSION}"
             )
         return meta
+
+
+def unknown_meta() -> Meta:
+    """Of an image that nothing is known of but what its device says; it has no layers."""
+    return Meta(
+        name="unknown",
+        source_sha256="",
+        sparsify=None,
+        layers=(),
+        inputs=(),
+        outputs=(),
+        tensors=(),
+        scratch_bytes=0,
+    )
+
+
+def unknown_layer(node: int, index: int, activations: int) -> LayerMeta:
+    """A layer of such an image, from what its records say."""
+    return LayerMeta(
+        index=index,
+        name=f"node {node}",
+        op="",
+        encoding="",
+        kernel="",
+        node=node,
+        macs=0,
+        weights=0,
+        weight_zeros=0,
+        activations=activations,
+        dense_bytes=0,
+        encoded_bytes=0,
+    )

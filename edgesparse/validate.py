@@ -20,7 +20,7 @@ from edgesparse.image import Image
 from edgesparse.inputs import feeds_for, row_bytes, rows_for
 from edgesparse.meta import NarrowedMeta
 from edgesparse.model import Model
-from edgesparse.pipeline import Recipe, convert_model, read_model
+from edgesparse.pipeline import Recipe, convert_model, read_model, with_demo_rows
 from edgesparse.telemetry.runs import RunResult
 
 SCHEMA_VERSION = 1
@@ -128,7 +128,7 @@ def validate_model(
     Stops at the first difference, which the document holds under "difference" (else null).  A model
     with state starts from its reset state, and with `reset_state` does so in every row.
     """
-    image, model = convert_model(read_model(path), recipe)
+    image, model = convert_model(read_model(path), with_demo_rows(path, recipe))
     target_board = find_board(board)
     capacity = capacity_of(target_board)
     check_fit(image, target_board, capacity)

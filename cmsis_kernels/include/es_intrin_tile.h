@@ -474,8 +474,9 @@ ES_INLINE void es_dot_rows(int32_t acc[4], const uint8_t *const rows[4], const u
 ES_INLINE void es_tile_add_biases(uint32_t *rows, const es_channel_t *channels, const int16_t *first,
                                   const int16_t *second) {
     for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
-        *rows++ = (uint32_t)channels[row].bias + (uint32_t)(int32_t)first[row];
-        *rows++ = (uint32_t)channels[row].bias + (uint32_t)(int32_t)second[row];
+        const int32_t on_first = first[row], on_second = second[row];
+        *rows++ = (uint32_t)channels[row].bias + (uint32_t)on_first;
+        *rows++ = (uint32_t)channels[row].bias + (uint32_t)on_second;
     }
 }
 

@@ -23,7 +23,7 @@ from edgesparse.model import Model
 from edgesparse.pipeline import CHANGEABLE_ENCODINGS
 from edgesparse.sparsify import Rule, parse_values, sparsify
 
-__all__ = ["METHODS", "Order", "check_room", "orders", "parse_on_device"]
+__all__ = ["METHODS", "Order", "check_room", "needed_ram_bytes", "orders", "parse_on_device"]
 
 METHODS = ("relative", "flat", "threshold")
 """Methods that decide by magnitude alone, weight by weight."""
@@ -82,12 +82,14 @@ def orders(model: Model, image: Image, rule: Rule) -> Iterator[Order]:
         yield Order(index, smallest, 0.0 if rule.method == "relative" else row.threshold)
 
 
-def check_room(image: Image, board: Board, capacity: Capacity) -> int:
-    """Return the RAM that the device needs to change an image's weights: arena and a copy of it.
+def needed_ram_bytes(image: Image) -> int:
+    """The RAM that the device needs to change an image's weights: arena and a copy of it."""
+    return image.arena_bytes + len(image.device_bytes())
 
-    Raises DoesNotFitError where the board has less.
-    """
-    needed = image.arena_bytes + len(image.device_bytes())
+
+def check_room(image: Image, board: Board, capacity: Capacity) -> None:
+    """Raise DoesNotFitError where the board has less RAM than needed_ram_bytes."""
+    needed = needed_ram_bytes(image)
     if needed > capacity.arena_bytes:
         what = f"arena and a copy of the image, to set weights to zero, in {board.name}'s RAM"
         raise DoesNotFitError(
@@ -96,4 +98,3 @@ def check_room(image: Image, board: Board, capacity: Capacity) -> int:
             capacity.arena_bytes,
             hint="set them to zero on the host: --method in place of --sparsify-on-device",
         )
-    return needed

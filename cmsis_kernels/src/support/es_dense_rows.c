@@ -81,8 +81,7 @@ void es_dense_rows_band(const es_dense_rows_t *dense, const es_dense_band_t *ban
         int8_t *to = output + first;
         uint32_t *const end =
             es_tile_pack_rows(rows, channels, dense->weights + (size_t)first * dense->groups * 4, &walk);
-        const bool matter =
-            dense->classes.amounts != NULL && es_classes_matter(&dense->classes, first, ES_TILE_ROWS);
+        const bool matter = dense->classes.amounts != NULL && es_classes_matter(&dense->classes, first, ES_TILE_ROWS);
         const es_channel_t *const exact = all_short(channels, &dense->out) ? NULL : channels;
         if (exact != NULL) {
             *end = ES_TILE_SUMS;

@@ -395,8 +395,9 @@ typedef struct {
 static void set_starts(starts_t *starts, const es_classes_t *classes, uint32_t place, uint32_t bias) {
     const int16_t *amount = es_classes_amounts(classes, 0, place);
     for (uint32_t i = 0; i < classes->count; i++) {
-        starts->upper[i] = (int64_t)((uint64_t)(bias + (uint32_t)(int32_t)*amount) << 24);
-        starts->lower[i] = *amount;
+        const int32_t added = *amount;
+        starts->upper[i] = (int64_t)((uint64_t)(bias + (uint32_t)added) << 24);
+        starts->lower[i] = added;
         amount += classes->rows;
     }
 }
