@@ -33,7 +33,8 @@ def layer(index: int, size: int, zeros: float, count: float, *reads: int) -> dic
 
 def test_packed_bytes_are_a_bitmap_and_the_values_left() -> None:
     assert packed_bytes(80, 60) == 10 + 20
-    assert packed_bytes(9, 0) == 2 + 9
+    assert packed_bytes(9, 8) == 2 + 1
+    assert packed_bytes(9, 1) == 9  # a bitmap does not pay
 
 
 def test_a_cut_sends_less_than_every_earlier_one() -> None:
