@@ -67,6 +67,7 @@ if(ES_ONLY_KERNELS)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
         firmware/only_kernels.py cmsis_kernels/tables/kernels.def cmsis_kernels/tables/encodings.def
         firmware/runtime/tables/ops.def)
+    set_source_files_properties(firmware/app/es_app.c PROPERTIES COMPILE_DEFINITIONS "ES_HAS_SPARSIFY=0")
     set_source_files_properties(firmware/runtime/es_tables.c PROPERTIES COMPILE_DEFINITIONS
         "ES_KERNEL_ROWS=\"${only_dir}/kernels.def\";ES_ENCODING_ROWS=\"${only_dir}/encodings.def\";ES_OP_ROWS=\"${only_dir}/ops.def\"")
 endif()
@@ -76,7 +77,8 @@ target_compile_options(firmware PRIVATE ${board_flags} ${optimize} -ffunction-se
 file(GLOB small_sources CONFIGURE_DEPENDS
     firmware/app/*.c firmware/port/*.c "${boards_dir}/*.c" "${boards_dir}/*/*.c" "${boards_dir}/*/*/*.c"
     firmware/runtime/es_frame.c firmware/runtime/es_link.c firmware/runtime/es_model.c firmware/runtime/es_paint.c
-    firmware/runtime/es_sums.c firmware/runtime/es_tables.c firmware/runtime/es_telemetry.c firmware/runtime/ops/*.c
+    firmware/runtime/es_sparsify.c firmware/runtime/es_sums.c firmware/runtime/es_tables.c
+    firmware/runtime/es_telemetry.c firmware/runtime/ops/*.c
     cmsis_kernels/src/add/es_add_broadcast_s8.c cmsis_kernels/src/average_pool_2d/*.c
     cmsis_kernels/src/conv_2d/es_conv_2d_dense_plan.c cmsis_kernels/src/conv_2d/es_conv_2d_dense_s8.c
     cmsis_kernels/src/conv_2d/es_conv_2d_group4_s8.c

@@ -105,6 +105,7 @@ void es_sums_add(es_sums_t *sums, const es_model_t *model, const es_profile_t *p
         layer->activation_zeros_sum += zeros;
         layer->activation_zeros_min = zeros < layer->activation_zeros_min ? zeros : layer->activation_zeros_min;
         layer->activation_zeros_max = zeros > layer->activation_zeros_max ? zeros : layer->activation_zeros_max;
+        layer->thresholded_sum += profile->thresholded[i];
         layer->saturated_sum += saturated;
         layer->saturated_max = saturated > layer->saturated_max ? saturated : layer->saturated_max;
         add(model->macs_done[i], &layer->macs_done_sum, &layer->macs_done_min, &layer->macs_done_max);

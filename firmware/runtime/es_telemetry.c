@@ -11,8 +11,9 @@ void es_send_layers(es_link_t *link, uint32_t run, const es_model_t *model, cons
                             .macs_done = model->macs_done[i],
                             .count = profile->count[i],
                             .activation_zeros = profile->zeros[i],
+                            .unit = unit,
                             .saturated = profile->saturated[i],
-                            .unit = unit};
+                            .thresholded = profile->thresholded[i]};
         for (uint32_t o = 0; o < node->output_count; o++) {
             layer.activations += es_tensor_elements(es_node_output(model, node, o));
         }

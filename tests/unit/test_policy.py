@@ -192,7 +192,11 @@ def test_real_names(shared_models):
 @pytest.mark.parametrize(
     ("text", "reason", "hint"),
     [
-        ("[[layers]]", "unknown key 'layers', there are: default, layer, block", "layer"),
+        (
+            "[[layers]]",
+            "unknown key 'layers', there are: default, layer, activation, block",
+            "layer",
+        ),
         (
             '[[layer]]\nmatch = "a"\nmethd = "topk"',
             "unknown key 'methd', there are: method, value, granularity, compensate, match",
