@@ -15,6 +15,7 @@ from typing import Any
 from edgesparse import native
 from edgesparse.describe import describe
 from edgesparse.encode import Encoded, EncodedNode
+from edgesparse.encode.saturation import saturation_flags
 from edgesparse.errors import FormatError, ImageRefusedError
 from edgesparse.memory import MemoryPlan, plan_memory
 from edgesparse.meta import Meta, ProfileMeta, SparsifyMeta
@@ -161,6 +162,7 @@ def build_image(
     scratch = [node.chosen.scratch_bytes for node in encoded.nodes]
     memory = plan_memory(encoded, scratch)
     place = {index: i for i, index in enumerate(encoded.device_tensors())}
+    sources = {node.index: node for node in encoded.model.nodes}
     edges: list[int] = []
     nodes = b""
     params_bytes = b""
@@ -169,6 +171,7 @@ def build_image(
             op=native.number("op", node.op),
             kernel=kernels[i],
             layer=node.layer,
+            flags=saturation_flags(encoded.model, sources[node.layer]),
             input_first=len(edges),
             input_count=len(node.inputs),
             output_first=len(edges) + len(node.inputs),

@@ -51,7 +51,8 @@ class Row:
 def table(name: str) -> Mapping[str, Row]:
     """The rows of a table by name.
 
-    Tables: status, op, section, type, place, unit, encoding, kernel, in_place, isa, record.
+    Tables: status, op, section, type, place, unit, reset_reason, encoding, kernel, in_place, isa,
+    record.
     """
     count = _ffi.new("uint32_t *")
     rows = _lib.es_native_rows(count)
@@ -291,6 +292,10 @@ class Application:
     def poll(self) -> None:
         """One turn of the main loop: commands, then at most one inference."""
         _lib.es_native_poll()
+
+    def narrow(self, line_bytes: int) -> None:
+        """From now on the line takes no more than so many bytes that nobody has taken yet."""
+        _lib.es_native_narrow(line_bytes)
 
     def take(self, max_bytes: int) -> bytes:
         """Up to `max_bytes` bytes from the device to the host."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,10 +22,19 @@ from edgesparse.errors import FormatError
 from edgesparse.meta import LayerMeta, Meta
 from edgesparse.names import short_name
 from edgesparse.outputs import finish_outputs, first_maximum, same_values
-from edgesparse.telemetry.cycles import CycleLog, RunCycles, check_cycles
-from edgesparse.telemetry.record import Hello, LayerRecord
-from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunResult
+from edgesparse.telemetry.cycles import CycleLog, RunCycles, add_cycles, check_cycles
+from edgesparse.telemetry.record import (
+    Event,
+    Hello,
+    LayerRecord,
+    LayerWindow,
+    Memory,
+    Record,
+    fields_of,
+)
+from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
+from edgesparse.telemetry.tally import Tally
 
 __all__ = [
     "LiveTable",
@@ -58,18 +67,21 @@ def expected_zeros(meta: Meta) -> dict[str, Any] | None:
 
 
 class Summary:
-    """Adds runs up, one after another; the document depends on setup, HELLO and runs alone."""
+    """Adds runs up, one after another; the document depends on setup, events and runs alone."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._hello: Hello | None = None
+        self._memory: Memory | None = None
+        self._tally = Tally(setup.nonce)
         self._runs = 0
         self._unit = "none"
         self._count = 0
         self._by_node = {
             layer.node: _NodeSums() for layer in setup.meta.layers if layer.node is not None
         }
-        self._input_zeros = [0] * len(setup.meta.inputs)
+        self._input_zeros = [_Values() for _ in setup.meta.inputs]
+        self._has_outputs = True
         self._golden = [array.array() for array in setup.golden]
         self._correct = 0
         self._mismatches: set[int] = set()
@@ -89,6 +101,16 @@ class Summary:
             self._hello = hello
             self._unit = hello.unit
 
+    def observe(self, event: Event) -> None:
+        """Take an event: who the device is, what memory it used, what arrived and what did not."""
+        self._tally.push(event)
+        if not isinstance(event, Record):
+            return
+        if event.type == "hello":
+            self.greet(fields_of(event, Hello))
+        elif event.type == "memory" and event.boot_id >> 16 == self._setup.nonce & 0xFFFF:
+            self._memory = fields_of(event, Memory)
+
     def model_cycles(self, cycles: CycleLog) -> None:
         """Take the part whose cycles are modelled, and the cycles known so far."""
         self._part = cycles.part
@@ -98,18 +120,24 @@ class Summary:
         """Take modelled cycles of a run that add() is going to take."""
         self._cycles_by_run[cycles.run] = cycles
 
-    def _take_cycles(self, run: RunResult) -> None:
-        cycles = self._cycles_by_run.pop(run.run, None)
-        if cycles is None:
+    def _take_cycles(self, run: RunResult | WindowResult) -> None:
+        """Add the modelled cycles of a run, or of all runs of a window; drop those left out."""
+        numbers = _numbers(run)
+        found = [self._cycles_by_run.pop(i, None) for i in numbers]
+        for number in [number for number in self._cycles_by_run if number < run.run]:
+            del self._cycles_by_run[number]
+        known = [cycles for cycles in found if cycles is not None]
+        if len(known) < len(numbers):
             return
+        cycles = add_cycles(known)
         check_cycles(cycles, run)
-        self._cycle_runs += 1
+        self._cycle_runs += len(numbers)
         self._cycles += cycles.cycles
-        for layer, (_, node_cycles) in zip(run.layers, cycles.nodes, strict=True):
-            self._by_node[layer.node].cycles += node_cycles
+        for node, (_, node_cycles) in enumerate(cycles.nodes):
+            self._by_node[node].cycles += node_cycles
 
-    def add(self, run: RunResult) -> None:
-        """Take a run; those that only dumped tensors do not count.
+    def add(self, run: RunResult | WindowResult) -> None:
+        """Take a run or a window of runs; those that only dumped tensors do not count.
 
         Raises FormatError where it is not a run of this model.
         """
@@ -119,16 +147,27 @@ class Summary:
             raise FormatError(
                 f"a run with {len(run.layers)} nodes, the image has {len(self._by_node)}"
             )
-        outputs = finish_outputs(self._setup.meta, run.outputs)
-        row = run.run % self._setup.rows
-        self._runs += 1
+        numbers = _numbers(run)
+        self._runs += len(numbers)
         self._unit = run.end.unit
-        self._count += run.end.count
+        self._count += run.end.count_sum if isinstance(run, WindowResult) else run.end.count
         for layer in run.layers:
             self._by_node[layer.node].add(layer)
+        for (node, _), bins in run.histograms.items():
+            self._by_node[node].add_histogram(bins)
+        for values, zeros in zip(self._input_zeros, self._setup.input_zeros, strict=True):
+            for number in numbers:
+                values.add(zeros[number % self._setup.rows])
+        if isinstance(run, RunResult):
+            self._compare(run)
+        else:
+            self._has_outputs = False
         self._take_cycles(run)
-        for i, zeros in enumerate(self._setup.input_zeros):
-            self._input_zeros[i] += zeros[row]
+
+    def _compare(self, run: RunResult) -> None:
+        """Hold a run's outputs against label and expected outputs of its row."""
+        outputs = finish_outputs(self._setup.meta, run.outputs)
+        row = run.run % self._setup.rows
         if self._setup.labels is not None:
             self._correct += first_maximum(outputs[0]) == self._setup.labels[row]
         if any(not same_values(outputs[i], g[row]) for i, g in enumerate(self._golden)):
@@ -139,15 +178,21 @@ class Summary:
 
         Counts, macs_done and activation_zeros are means a run.  `accuracy` is the share of runs
         whose output 0 has its first maximum at the label; `mismatches` the number of rows with an
-        output that differs from the expected one.  Both are null where there is nothing to compare.
+        output that differs from the expected one.  Both are null where there is nothing to compare,
+        as in windows of runs, which have no outputs.  `activation_zeros_min` and `_max` are those
+        of a single run, `saturated` is a mean a run, `histogram` the sum over all runs (null where
+        none was asked for).  `memory` and `reset_reason` are null until the device has told them.
+        `records` are those that the device had to send: received, not sent by it, or lost on the
+        line.
         `modelled_cycles` are an estimate for the part in `cycles_part`; without a model these keys
         are absent.
         """
         setup, meta = self._setup, self._setup.meta
         sums = self._by_node.values()
         in_layers = sum(node.count for node in sums)
-        has_accuracy = setup.labels is not None and self._runs > 0
-        has_mismatches = bool(self._golden) and self._runs > 0
+        has_outputs = self._has_outputs and self._runs > 0
+        has_accuracy = setup.labels is not None and has_outputs
+        has_mismatches = bool(self._golden) and has_outputs
         document: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "model": meta.name,
@@ -175,6 +220,9 @@ class Summary:
             "image_sha256": setup.image_sha256,
             "inputs_sha256": setup.inputs_sha256,
             "firmware_build_id": None if self._hello is None else self._hello.build_id.hex(),
+            "reset_reason": None if self._hello is None else self._hello.reset_reason,
+            "memory": None if self._memory is None else _memory_document(self._memory),
+            "records": self._tally.document(),
             "command": list(setup.command),
         }
         if meta.sparsify is not None and meta.sparsify.blocks:
@@ -197,6 +245,7 @@ class Summary:
 
     def _layer(self, layer: LayerMeta) -> dict[str, Any]:
         sums = _NodeSums() if layer.node is None else self._by_node[layer.node]
+        zeros = self._zeros(layer)
         described: dict[str, Any] = {
             "index": layer.index,
             "name": layer.name,
@@ -207,7 +256,11 @@ class Summary:
             "weights": layer.weights,
             "weight_zeros": layer.weight_zeros,
             "activations": layer.activations,
-            "activation_zeros": self._mean(self._zeros(layer)),
+            "activation_zeros": self._mean(zeros.total),
+            "activation_zeros_min": zeros.least,
+            "activation_zeros_max": zeros.most,
+            "saturated": self._mean(sums.saturated),
+            "histogram": sums.histogram,
             "count": self._mean(sums.count),
             "kernel": layer.kernel,
         }
@@ -229,16 +282,55 @@ class Summary:
         ratio = measured / layer.predicted_cost if known and measured is not None else None
         return {"predicted": layer.predicted_cost, "measured_by_predicted": ratio}
 
-    def _zeros(self, layer: LayerMeta) -> int:
+    def _zeros(self, layer: LayerMeta) -> _Values:
         """Zeros among a layer's outputs; a free layer's are those of the values that it renames."""
         if layer.node is not None:
-            return self._by_node[layer.node].zeros + self._runs * layer.constant_zeros
+            return self._by_node[layer.node].zeros.shifted(layer.constant_zeros)
         if layer.same_as_input is not None:
             return self._input_zeros[layer.same_as_input]
         if layer.same_as_layer is not None:
             source = self._setup.meta.layers[layer.same_as_layer]
-            return 0 if source.node is None else self._zeros(source)
-        return 0
+            return _Values() if source.node is None else self._zeros(source)
+        return _Values()
+
+
+def _numbers(run: RunResult | WindowResult) -> range:
+    """The numbers of the runs that it stands for."""
+    return range(run.run, run.run + (run.runs if isinstance(run, WindowResult) else 1))
+
+
+def _memory_document(memory: Memory) -> dict[str, int]:
+    return {
+        "arena_used_bytes": memory.arena_used_bytes,
+        "arena_high_bytes": memory.arena_high_bytes,
+        "stack_bytes": memory.stack_bytes,
+        "stack_high_bytes": memory.stack_high_bytes,
+    }
+
+
+@dataclass(slots=True)
+class _Values:
+    """A figure of each of `runs` runs: sum, least and most; all 0 of no runs."""
+
+    runs: int = 0
+    total: int = 0
+    least: int = 0
+    most: int = 0
+
+    def add(self, value: int) -> None:
+        self.add_all(1, value, value, value)
+
+    def add_all(self, runs: int, total: int, least: int, most: int) -> None:
+        self.least = min(self.least, least) if self.runs else least
+        self.most = max(self.most, most)
+        self.total += total
+        self.runs += runs
+
+    def shifted(self, by: int) -> _Values:
+        """The figures, each larger by a constant."""
+        if self.runs == 0:
+            return self
+        return _Values(self.runs, self.total + self.runs * by, self.least + by, self.most + by)
 
 
 @dataclass(slots=True)
@@ -247,13 +339,31 @@ class _NodeSums:
 
     count: int = 0
     macs_done: int = 0
-    zeros: int = 0
+    saturated: int = 0
     cycles: int = 0
+    zeros: _Values = field(default_factory=_Values)
+    histogram: list[int] | None = None
 
-    def add(self, layer: LayerRecord) -> None:
-        self.count += layer.count
-        self.macs_done += layer.macs_done
-        self.zeros += layer.activation_zeros
+    def add(self, layer: LayerRecord | LayerWindow) -> None:
+        if isinstance(layer, LayerRecord):
+            self.count += layer.count
+            self.macs_done += layer.macs_done
+            self.saturated += layer.saturated
+            self.zeros.add(layer.activation_zeros)
+            return
+        self.count += layer.count_sum
+        self.macs_done += layer.macs_done_sum
+        self.saturated += layer.saturated_sum
+        self.zeros.add_all(
+            layer.runs,
+            layer.activation_zeros_sum,
+            layer.activation_zeros_min,
+            layer.activation_zeros_max,
+        )
+
+    def add_histogram(self, bins: Sequence[int]) -> None:
+        before = self.histogram or [0] * len(bins)
+        self.histogram = [a + b for a, b in zip(before, bins, strict=True)]
 
 
 # --- The table ---------------------------------------------------------------------------------
@@ -292,11 +402,13 @@ def _number(key: str) -> Callable[[_Row], str]:
     return lambda row: f"{row[key]:,.0f}" if row.get(key) else ""
 
 
-def _percent(part: str, whole: str) -> Callable[[_Row], str]:
-    return lambda row: f"{100 * row[part] / row[whole]:.1f}" if row.get(whole) else ""
+def _percent(part: str, whole: str, places: int = 1) -> Callable[[_Row], str]:
+    return lambda row: f"{100 * row[part] / row[whole]:.{places}f}" if row.get(whole) else ""
 
 
 _NAME = _Column("layer", lambda row: short_name(row["name"]), right=False)
+_SATURATED = _Column("satur.\n%", _percent("saturated", "activations", 2), drop=9)
+"""Only where something is saturated."""
 _COLUMNS = (
     _Column("#", _text("index"), drop=3),
     _NAME,
@@ -309,6 +421,7 @@ _COLUMNS = (
     ),
     _Column("weights\nzero %", _percent("weight_zeros", "weights"), drop=6),
     _Column("activ.\nzero %", _percent("activation_zeros", "activations"), drop=7),
+    _SATURATED,
     _Column("MACs", _number("macs"), drop=5),
     _Column("MACs\ndone", _number("macs_done"), drop=1),
     _Column("skip\n%", _percent("macs_skipped", "macs")),
@@ -330,7 +443,7 @@ def _cycle_columns(part: str | None) -> tuple[_Column, ...]:
 def _rows(document: dict[str, Any]) -> list[_Row]:
     """The layers, then what the run counted beside them, then everything together."""
     layers, totals = document["layers"], document["totals"]
-    keys = ("weights", "weight_zeros", "activations", "activation_zeros")
+    keys = ("weights", "weight_zeros", "activations", "activation_zeros", "saturated")
     sums = {key: sum(layer[key] for layer in layers) for key in keys}
     rows = [*layers, {"name": "total", **sums, **totals}]
     if document["unit"] != "none":
@@ -389,8 +502,9 @@ class _RunTable:
         document = self._document
         *rows, total = _rows(document)
         unit = document["unit"]
+        has_saturated = any(layer["saturated"] for layer in document["layers"])
         all_columns = (
-            *_COLUMNS,
+            *(column for column in _COLUMNS if has_saturated or column is not _SATURATED),
             *_count_columns(unit),
             *_cycle_columns(document.get("cycles_part")),
         )
@@ -447,11 +561,27 @@ class _RunTable:
             "memory",
             Text(
                 f"{totals['flash_bytes']:,} bytes of flash, {totals['arena_bytes']:,} bytes of RAM"
-                f" ({totals['scratch_bytes']:,} of them scratch)"
+                f" ({totals['scratch_bytes']:,} of them scratch){_high_water(document['memory'])}"
             ),
         )
+        records = document["records"]
+        if records["unsent"] or records["lost"]:
+            text = f"{records['received']:,} of {records['sent']:,} received"
+            parts = {"left out by the device": "unsent", "lost on the line": "lost"}
+            text += "".join(f", {records[key]:,} {what}" for what, key in parts.items())
+            yield "records", Text(text)
         if self._log is not None:
             yield "log", Text(str(self._log), overflow="fold")
+
+
+def _high_water(memory: Mapping[str, int] | None) -> str:
+    """What of arena and stack was ever used, as far as the device knows."""
+    if memory is None:
+        return ""
+    text = f"; used at most {memory['arena_high_bytes']:,} bytes of arena"
+    if memory["stack_bytes"]:
+        text += f", {memory['stack_high_bytes']:,} of {memory['stack_bytes']:,} bytes of stack"
+    return text
 
 
 def render_table(document: dict[str, Any], *, log: Path | None = None) -> RenderableType:
@@ -488,7 +618,7 @@ class LiveTable:
         self._live: Live | None = None
         self._shown = 0.0
 
-    def add(self, run: RunResult) -> None:
+    def add(self, run: RunResult | WindowResult) -> None:
         """Take a run into the summary, and show it if the last time is long enough ago."""
         self._summary.add(run)
         if not self._console.is_terminal or time.monotonic() - self._shown < _REFRESH_S:

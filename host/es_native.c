@@ -29,6 +29,9 @@ static const es_native_row_t rows[] = {
 #define ES_UNIT(id, name, doc) {"unit", #name, (id), {"", "", ""}, doc},
 #include "tables/units.def"
 #undef ES_UNIT
+#define ES_RESET(id, name, doc) {"reset_reason", #name, (id), {"", "", ""}, doc},
+#include "tables/reset_reasons.def"
+#undef ES_RESET
 #define ES_ENCODING(id, name, doc) {"encoding", #name, (id), {"", "", ""}, doc},
 #include "encodings.def"
 #undef ES_ENCODING
@@ -187,6 +190,8 @@ void es_native_poll(void) {
 }
 
 uint32_t es_native_take(uint8_t *data, uint32_t capacity) { return es_port_native_take(data, capacity); }
+
+void es_native_narrow(uint32_t line_bytes) { es_port_native_narrow(line_bytes); }
 
 void es_native_stop(void) { es_port_native_close(); }
 

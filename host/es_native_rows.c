@@ -25,7 +25,7 @@ static void run_rows(es_model_t *model, uint8_t *arena, es_profile_t *profile, c
     es_exec_reset(model, arena);
     for (uint32_t row = 0; row < rows; row++) {
         in += copy_row(model, arena, model->inputs, model->input_count, NULL, in);
-        es_exec_run(model, arena, profile, false, NULL, NULL);
+        es_exec_run(model, arena, profile, 0, NULL, NULL);
         out += copy_row(model, arena, model->outputs, model->output_count, out, NULL);
     }
 }

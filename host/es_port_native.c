@@ -19,6 +19,7 @@ static struct {
     uint8_t *model;
     queue_t to_device;
     queue_t to_host;
+    size_t line_bytes; /* that wait for the host at most */
     bool reset_wanted;
 } port;
 
@@ -78,7 +79,9 @@ bool es_port_native_open(const uint8_t *image, uint32_t image_bytes, const uint8
                                  .arena = {arena, arena_bytes},
                                  .batch = {rows, batch_bytes},
                                  .unit = ES_UNIT_none,
-                                 .isa = ES_ISA_armv8m_main_dsp}; /* includes all others: here all is plain C */
+                                 .isa = ES_ISA_armv8m_main_dsp, /* includes all others: here all is plain C */
+                                 .reset_reason = ES_RESET_power_on};
+    port.line_bytes = SIZE_MAX;
     return port.model != NULL && arena != NULL && rows != NULL;
 }
 
@@ -93,6 +96,8 @@ void es_port_native_close(void) {
 
 bool es_port_native_feed(const uint8_t *data, uint32_t bytes) { return queue_put(&port.to_device, data, bytes); }
 
+void es_port_native_narrow(uint32_t line_bytes) { port.line_bytes = line_bytes; }
+
 uint32_t es_port_native_take(uint8_t *data, uint32_t capacity) { return queue_take(&port.to_host, data, capacity); }
 
 bool es_port_native_reset_wanted(void) {
@@ -106,10 +111,14 @@ const es_port_info_t *es_port_init(void) {
     return &port.info;
 }
 
-void es_port_write(const uint8_t *data, uint32_t bytes) {
-    if (!queue_put(&port.to_host, data, bytes)) {
+uint32_t es_port_write(const uint8_t *data, uint32_t bytes) {
+    const size_t waiting = port.to_host.end - port.to_host.start;
+    const size_t room = waiting < port.line_bytes ? port.line_bytes - waiting : 0;
+    const uint32_t taken = bytes < room ? bytes : (uint32_t)room;
+    if (!queue_put(&port.to_host, data, taken)) {
         abort(); /* out of memory: the contract says that nothing is dropped */
     }
+    return taken;
 }
 
 uint32_t es_port_read(uint8_t *data, uint32_t capacity_bytes) {
@@ -122,4 +131,7 @@ uint64_t es_port_ticks(void) { return 0; }
 
 void es_port_idle(void) {}
 
-void es_port_reset(void) { port.reset_wanted = true; }
+void es_port_reset(void) {
+    port.info.reset_reason = ES_RESET_software;
+    port.reset_wanted = true;
+}

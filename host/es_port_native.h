@@ -14,6 +14,9 @@ void es_port_native_close(void);
 bool es_port_native_feed(const uint8_t *data, uint32_t bytes);
 uint32_t es_port_native_take(uint8_t *data, uint32_t capacity);
 
+/* Lets the line take no more than `line_bytes` bytes that nobody has taken yet; at first it takes any number. */
+void es_port_native_narrow(uint32_t line_bytes);
+
 /* True once after es_port_reset(): the application is to be started again. */
 bool es_port_native_reset_wanted(void);
 

@@ -190,7 +190,7 @@ class ScriptedTarget:
 
     def say_hello(self, **fields: Any) -> bytes:
         known = {
-            "protocol": 1,
+            "protocol": 2,
             "tables_crc": native.tables_crc(),
             "unit": native.number("unit", "instructions"),
             "board": b"scripted",
@@ -199,11 +199,12 @@ class ScriptedTarget:
 
     def run(self, fields: dict[str, Any], tail: bytes = b"") -> bytes:
         runs = range(fields["run"], fields["run"] + fields["count"])
-        return b"".join(
-            self.frame(name, tail, **values)
-            for run in runs
-            for name, tail, values in run_records(run)
-        )
+        records = [record for run in runs for record in run_records(run)]
+        return self.frames(*records, ("memory", b"", {"run": runs.stop}))
+
+    def frames(self, *records: tuple[str, bytes, dict[str, Any]]) -> bytes:
+        """The next frames: name, tail, fields."""
+        return b"".join(self.frame(name, tail, **fields) for name, tail, fields in records)
 
     def read(self, max_bytes: int, timeout_s: float) -> bytes:
         count = min(max_bytes, self._read_bytes)

@@ -69,6 +69,8 @@ ES_INLINE uint32_t es_ctz(uint32_t x) { return (uint32_t)__builtin_ctz(x); }
  *   es_count_word(word, key, sum)     sum plus 1 in each byte that word and key have in common
  *   es_count_words(&p, key, sum)      the same for 16 words from p on, a multiple of 4, which moves on behind
  *                                     them
+ *   es_mark_word(word, sum)           sum plus 1 for each byte of word that is -128 and 129 for each that is 127
+ *   es_mark_words(&p, sum)            the same for 16 words from p on, a multiple of 4, which moves on behind them
  */
 
 ES_INLINE int32_t es_lower24(int64_t acc) { return (int32_t)((uint32_t)(uint64_t)acc << 8) >> 8; }
@@ -196,6 +198,34 @@ ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t su
     return sum;
 }
 
+/* Half of x - 127 is at least -127 unless x is -128, and 0 only where x is 127; taken from 129 without sign, the ends
+ * leave 1 and 129, and all others nothing.
+ */
+#define ES_MARK_WORD(word, ends, sum)         \
+    "shadd8 " word ", " word ", " ends "\n\t" \
+    "uqsub8 " word ", " ends ", " word "\n\t" \
+    "usada8 " sum ", " word ", %[zero], " sum "\n\t"
+
+ES_INLINE uint32_t es_mark_word(uint32_t word, uint32_t sum) {
+    __asm__(ES_MARK_WORD("%0", "%[ends]", "%1") : "+r"(word), "+r"(sum) : [ends] "r"(0x81818181U), [zero] "r"(0));
+    return sum;
+}
+
+#define ES_MARK_WORDS                                                                             \
+    "ldm %[data]!, {r4-r6, r8-r11, r12}\n\t" ES_MARK_WORD("r4", "%[ends]", "%[sum]")              \
+        ES_MARK_WORD("r5", "%[ends]", "%[sum]") ES_MARK_WORD("r6", "%[ends]", "%[sum]")           \
+            ES_MARK_WORD("r8", "%[ends]", "%[sum]") ES_MARK_WORD("r9", "%[ends]", "%[sum]")       \
+                ES_MARK_WORD("r10", "%[ends]", "%[sum]") ES_MARK_WORD("r11", "%[ends]", "%[sum]") \
+                    ES_MARK_WORD("r12", "%[ends]", "%[sum]")
+
+ES_INLINE uint32_t es_mark_words(const int8_t **data, uint32_t sum) {
+    __asm__(ES_MARK_WORDS ES_MARK_WORDS
+            : [sum] "+r"(sum), [data] "+r"(*data)
+            : [ends] "r"(0x81818181U), [zero] "r"(0), "m"(*(const uint8_t (*)[64]) * data)
+            : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12");
+    return sum;
+}
+
 /* Keeps the compiler from seeing where a value comes from, so that it stays in a register of its own. */
 #define es_opaque(variable) __asm__("" : "+r"(variable))
 
@@ -298,6 +328,25 @@ ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t su
         sum = es_count_word(es_load_u32(*data + i + 4), key, sum);
         sum = es_count_word(es_load_u32(*data + i + 8), key, sum);
         sum = es_count_word(es_load_u32(*data + i + 12), key, sum);
+    }
+    *data += 64;
+    return sum;
+}
+
+/* An end and its neighbour by the other end, x ^ 0x7f, are 0 and 255 but for the upper bit of each byte. */
+ES_INLINE uint32_t es_mark_word(uint32_t word, uint32_t sum) {
+    const uint32_t upper = 0x80808080U;
+    const uint32_t folded = (word ^ (word >> 7 & 0x01010101U) * 0x7fU) & ~upper; /* 127 for both ends */
+    const uint32_t ends = (folded + 0x01010101U) & upper;
+    const uint32_t high = ends & ~word;
+    const uint32_t low = (ends & word) >> 7;
+    sum += (low * 0x01010101U) >> 24;
+    return sum + 129U * ((high >> 7) * 0x01010101U >> 24);
+}
+
+ES_INLINE uint32_t es_mark_words(const int8_t **data, uint32_t sum) {
+    for (uint32_t i = 0; i < 64; i += 4) {
+        sum = es_mark_word(es_load_u32(*data + i), sum);
     }
     *data += 64;
     return sum;

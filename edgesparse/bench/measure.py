@@ -16,6 +16,7 @@ from edgesparse.deploy.open import capacity_of, open_target
 from edgesparse.deploy.run import Options, deploy_model, image_for, read_inputs
 from edgesparse.deploy.session import (
     FLAG_COUNT_RECORDS,
+    FLAG_NO_SATURATED,
     FLAG_NO_ZEROS,
     Session,
 )
@@ -110,8 +111,8 @@ class Bench:
 def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -> dict[str, int]:
     """What telemetry costs in a run of the first row, by runs with less of it and with more.
 
-    zeros: counting them, part of every count.  records: building them, part of none; handing them
-    to the serial line is not in it, since that waits for the line.
+    zeros, saturated: counting them, part of every count; saturated beside zeros.  records: building
+    them, part of none; handing them to the serial line is not in it, since that waits for the line.
     """
     board = find_board(board_name)
     capacity = capacity_of(board)
@@ -119,11 +120,20 @@ def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -
     with open_target(board, image, row.batch, capacity) as target:
         session = Session(target, timeout_s=bench.timeout_s)
         session.hello()
-        usual, without_zeros, with_records = (
+        usual, with_zeros, with_neither, with_records = (
             row.run(session, flags=flags).end.count
-            for flags in (0, FLAG_NO_ZEROS, FLAG_COUNT_RECORDS)
+            for flags in (
+                0,
+                FLAG_NO_SATURATED,
+                FLAG_NO_SATURATED | FLAG_NO_ZEROS,
+                FLAG_COUNT_RECORDS,
+            )
         )
-    return {"zeros": usual - without_zeros, "records": with_records - usual}
+    return {
+        "zeros": with_zeros - with_neither,
+        "saturated": usual - with_zeros,
+        "records": with_records - usual,
+    }
 
 
 def measure(

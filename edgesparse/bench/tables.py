@@ -75,9 +75,11 @@ def _entry_rows(entry: Mapping[str, Any]) -> Iterator[tuple[list[str], Mapping[s
     flash_ram = {"encoded_bytes": totals["flash_bytes"], "scratch_bytes": totals["scratch_bytes"]}
     yield ["total", "", ""], totals | flash_ram
     if entry["unit"] != "none":
-        zeros, activations = entry["telemetry"]["zeros"], _activations(entry)
-        each = f"in total, {zeros / activations:.2f} each" if activations else "in total"
-        yield ["telemetry: zeros", "", each], {"count": zeros}
+        activations = _activations(entry)
+        for what in ("zeros", "saturated"):
+            count = entry["telemetry"].get(what, 0)  # older documents have no saturated
+            each = f"in total, {count / activations:.2f} each" if activations else "in total"
+            yield [f"telemetry: {what}", "", each], {"count": count}
         yield ["telemetry: records", "", "beside it"], {"count": entry["telemetry"]["records"]}
 
 

@@ -9,9 +9,12 @@ import typer
 
 from edgesparse.cli.options import (
     BoardOption,
+    EveryOption,
+    HistogramsOption,
     InputsOption,
     JsonOption,
     ModelArgument,
+    RateOption,
     ResetOption,
     TimeoutOption,
 )
@@ -61,6 +64,9 @@ def deploy(
             help="Processor whose cycles are modelled in QEMU, or none. Default: ideal.",
         ),
     ] = None,
+    every: EveryOption = 1,
+    rate: RateOption = 0,
+    histograms: HistogramsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a model on a board and show each layer's zeros, work and cost.
@@ -79,6 +85,9 @@ def deploy(
         firmware=firmware,
         reset_state=reset_state,
         part=part,
+        every=every,
+        rate=rate,
+        histograms=histograms,
     )
     document = deploy_model(model, recipe, options, quiet=as_json)
     if as_json:

@@ -38,6 +38,32 @@ TimeoutOption = Annotated[
     float,
     typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
 ]
+EveryOption = Annotated[
+    int,
+    typer.Option(
+        "--every",
+        min=1,
+        max=2**32 - 1,
+        metavar="N",
+        help="Have the device add up N runs before it tells of them. Default: each on its own.",
+    ),
+]
+RateOption = Annotated[
+    int,
+    typer.Option(
+        "--rate",
+        min=0,
+        max=2**32 - 1,
+        metavar="BYTES",
+        help="Bytes a second that records may take; the device leaves out and counts the rest,"
+        " so that sending never holds up a run. 115200 baud take 11520. Default: no limit, and a"
+        " wait for the line between runs.",
+    ),
+]
+HistogramsOption = Annotated[
+    bool,
+    typer.Option("--histograms", help="Count each layer's output values in 16 bins."),
+]
 TfliteArgument = Annotated[
     Path | None, typer.Argument(metavar="[MODEL]", help="A .tflite file. Default: the demo.")
 ]

@@ -15,6 +15,10 @@ __all__ = ["NativeTarget"]
 # A turn of the main loop takes commands and runs at most one inference; a restart waits for the
 # next turn.
 _TURNS = 2
+# What windows and histograms of any image take at most: 256 nodes and as many int8 outputs.
+_SUMS_BYTES = 256 * (
+    native.layout("layer_window").size_bytes + native.layout("histogram").size_bytes
+)
 
 
 class NativeTarget:
@@ -24,7 +28,7 @@ class NativeTarget:
         board: its row in the list of boards.
         image: bytes of the model partition, may be empty.
         batch: input rows, one after another, may be empty.
-        arena_bytes: RAM for tensors and scratch.
+        arena_bytes: RAM for tensors and scratch; what runs are added up in comes on top.
 
     Raises:
         TargetError: another one is open, or this computer has not that much memory.
@@ -34,7 +38,8 @@ class NativeTarget:
         self._board = board
         self._closed = False
         try:
-            self._application = native.Application(image, batch, arena_bytes=arena_bytes)
+            memory_bytes = arena_bytes + _SUMS_BYTES
+            self._application = native.Application(image, batch, arena_bytes=memory_bytes)
         except RuntimeError as error:
             raise TargetError("the native device is in use already") from error
         except MemoryError as error:

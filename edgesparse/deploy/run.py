@@ -25,17 +25,18 @@ from edgesparse.deploy.open import (
     sure_ram_bytes,
 )
 from edgesparse.deploy.qemu import QemuTarget
-from edgesparse.deploy.session import FLAG_RESET_STATE, Session
+from edgesparse.deploy.session import FLAG_HISTOGRAMS, FLAG_RESET_STATE, FROM_LINK, Session
 from edgesparse.deploy.target import Target
 from edgesparse.encode.cost import CPUS, DEFAULT_CPU
-from edgesparse.errors import DoesNotFitError, StoppedError, TargetError
+from edgesparse.errors import DoesNotFitError, StoppedError, TargetError, UsageError
 from edgesparse.image import Image
 from edgesparse.inputs import Inputs, batch_bytes, check_golden, load_inputs, row_bytes, rows_for
 from edgesparse.pipeline import Destination, Recipe, prepare_image
 from edgesparse.report import LiveTable, Summary
 from edgesparse.telemetry.cycles import CycleLog, read_run_cycles
 from edgesparse.telemetry.log import RunLog
-from edgesparse.telemetry.runs import RunResult
+from edgesparse.telemetry.record import Hello
+from edgesparse.telemetry.runs import RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
 __all__ = ["Options", "deploy_model", "image_for", "read_inputs"]
@@ -50,7 +51,9 @@ class Options:
     `runs` None takes every input row but at most DEFAULT_RUNS.  `firmware` is a file to use in
     place of the board's own.  `part` is the processor whose cycles are modelled, see
     cycles.find_part.  A model with state starts from its reset state each time its first row comes,
-    and with `reset_state` in every run.
+    and with `reset_state` in every run.  `every`: runs that the device adds up before it tells of
+    them, 1 for each on its own.  `rate`: bytes per second that records may take, 0 for all of them.
+    `histograms`: whether each layer's values are counted in 16 bins.
     """
 
     board: str
@@ -61,6 +64,9 @@ class Options:
     firmware: Path | None = None
     reset_state: bool = False
     part: str | None = None
+    every: int = 1
+    rate: int = 0
+    histograms: bool = False
 
 
 def read_inputs(path: Path | None, *, bundled: bool) -> Inputs | None:
@@ -122,27 +128,48 @@ class _Plan:
     rows: int
     batch: bool
     reset: str
+    options: Options
 
     def flags(self, row: int) -> int:
         wanted = self.reset == "all" or (self.reset == "first" and row == 0)
-        return FLAG_RESET_STATE if wanted else 0
+        histograms = FLAG_HISTOGRAMS if self.options.histograms else 0
+        return histograms | (FLAG_RESET_STATE if wanted else 0)
 
 
-def _results(session: Session, rows: Sequence[Any], plan: _Plan) -> Iterator[RunResult]:
+def _results(
+    session: Session, rows: Sequence[Any], plan: _Plan
+) -> Iterator[RunResult | WindowResult]:
     """All runs, in order; run i takes row i % plan.rows."""
+    options = plan.options
     done = 0
     while done < plan.runs:
         row = done % plan.rows
         flags = plan.flags(row)
-        if plan.batch:
+        first, count, wrap = row, plan.runs - done, 0
+        if not plan.batch:
+            first, count = FROM_LINK, 1
+            for index, data in enumerate(row_bytes(rows, row)):
+                session.send_input(index, data)
+        elif plan.reset == "first":
             # One RUN goes as far as its flags hold.
-            rest = plan.rows if plan.reset != "first" or row > 0 else 1
-            step = min(rest - row, plan.runs - done)
-            yield from session.run(row, step, flags=flags)
-            done += step
+            count = min(plan.rows - row if row > 0 else 1, count)
         else:
-            yield session.run_from_link(row_bytes(rows, row), flags=flags)
-            done += 1
+            wrap = plan.rows
+        if options.every == 1 and options.rate == 0:
+            yield from session.run(first, count, rows=wrap, flags=flags)
+        else:
+            every, rate = options.every, options.rate
+            yield from session.watch(first, count, every=every, rate=rate, rows=wrap, flags=flags)
+        done += count
+
+
+def check_rate(hello: Hello, rate: int) -> None:
+    """Raise UsageError where a device is to keep to a rate that has no time base."""
+    if rate > 0 and hello.tick_rate_hz == 0:
+        raise UsageError(
+            f"board {hello.board} has no time base to keep a rate by",
+            hint="leave --rate out, or choose a board that counts: edgesparse boards",
+        )
 
 
 class _Cycles:
@@ -198,15 +225,15 @@ def deploy_model(
     has_batch = batch_rows(image, capacity) > 0
     batch = batch_bytes(rows) if has_batch else b""
     reset = "all" if options.reset_state else "first" if image.has_state else "none"
-    plan = _Plan(runs, count, has_batch, reset)
+    plan = _Plan(runs, count, has_batch, reset, options)
     summary = Summary(setup)
     with (
         open_target(board, image, batch, capacity, part=part) as target,
         RunLog.create(options.log, setup) as log,
         LiveTable(Console(quiet=quiet), summary, log=log.folder) as table,
     ):
-        session = Session(target, timeout_s=options.timeout_s, log=log)
-        summary.greet(session.hello())
+        session = Session(target, timeout_s=options.timeout_s, log=log, observe=summary.observe)
+        check_rate(session.hello(), options.rate)
         cycles = _Cycles(target, part, summary, log)
         try:
             for result in _results(session, rows, plan):

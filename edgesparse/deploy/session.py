@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from edgesparse import native
 from edgesparse.deploy.target import Target
@@ -31,25 +31,45 @@ from edgesparse.telemetry.record import (
 from edgesparse.telemetry.runs import (
     DUMP_RUNS_FROM,
     BrokenRun,
+    Ended,
     RunCollector,
     RunResult,
+    WindowResult,
     new_nonce,
 )
 
-__all__ = ["FLAG_COUNT_RECORDS", "FLAG_DUMP", "FLAG_NO_ZEROS", "FLAG_RESET_STATE", "Session"]
+__all__ = [
+    "ENDLESS",
+    "FLAG_COUNT_RECORDS",
+    "FLAG_DUMP",
+    "FLAG_HISTOGRAMS",
+    "FLAG_NO_SATURATED",
+    "FLAG_NO_ZEROS",
+    "FLAG_RESET_STATE",
+    "FROM_LINK",
+    "Session",
+]
 
 FLAG_DUMP = 1
-"""Of a RUN: send every node's outputs; counts are then 0 and their unit is none."""
+"""Of a RUN: send every node's outputs."""
 FLAG_RESET_STATE = 2
 """Of a RUN: give persistent tensors their reset values before each inference."""
 FLAG_NO_ZEROS = 4
 """Of a RUN: do not count zeros, so that the run shows what counting them costs."""
 FLAG_COUNT_RECORDS = 8
 """Of a RUN: build its records once more, unsent, within the count of the run."""
+FLAG_HISTOGRAMS = 16
+"""Of a RUN: send a histogram of every node's int8 outputs."""
+FLAG_NO_SATURATED = 32
+"""Of a RUN: do not count saturated outputs, so that the run shows what counting them costs."""
 
-_PROTOCOL = 1
+ENDLESS = 0xFFFF_FFFF
+"""Count of a RUN that goes on until abort()."""
+FROM_LINK = 0xFFFF_FFFF
+"""First row of a RUN whose one input comes with send_input()."""
 
-_FROM_LINK = 0xFFFF_FFFF
+_PROTOCOL = 2
+
 _READ_BYTES = 65536
 _READ_S = 0.5
 _PING_EVERY_S = 1.0
@@ -92,6 +112,7 @@ class Session:
         target: the device and its line; the caller closes it.
         timeout_s: seconds of silence after which a run is given up.
         log: takes the bytes as received and the records in them; the caller closes it.
+        observe: is told every event as soon as it has arrived, before it is acted upon.
     """
 
     def __init__(
@@ -100,14 +121,16 @@ class Session:
         *,
         timeout_s: float = 60.0,
         log: RunLog | None = None,
+        observe: Callable[[Event], None] | None = None,
     ) -> None:
         self._target = target
+        self._observe = observe
         self._timeout_s = timeout_s
         self._log = log
         self._nonce = new_nonce() if log is None else log.setup.nonce
         self._receiver = Receiver()
         self._runs = RunCollector(self._nonce)
-        self._arrived: deque[tuple[Event, RunResult | BrokenRun | None]] = deque()
+        self._arrived: deque[tuple[Event, Ended | None]] = deque()
         self._sequence = 0
         self._next_number = {0: 0, FLAG_DUMP: DUMP_RUNS_FROM}
         self._boot_id = 0
@@ -118,7 +141,7 @@ class Session:
         self._target.write(command(name, self._sequence, tail, **fields))
         self._sequence = (self._sequence + 1) & 0xFFFF
 
-    def _next(self, patience: _Patience) -> tuple[Event | None, RunResult | BrokenRun | None]:
+    def _next(self, patience: _Patience) -> tuple[Event | None, Ended | None]:
         """The next event and the run that it ends; (None, None) if one read brought nothing."""
         if not self._arrived:
             data = self._target.read(_READ_BYTES, patience.read_s())
@@ -130,7 +153,10 @@ class Session:
             events = self._receiver.feed(data)
             if self._log is not None:
                 self._log.decoded(events)
-            self._arrived.extend((event, self._runs.push(event)) for event in events)
+            for event in events:
+                if self._observe is not None:
+                    self._observe(event)
+                self._arrived.append((event, self._runs.push(event)))
         return self._arrived.popleft() if self._arrived else (None, None)
 
     # --- Who is there ----------------------------------------------------------------------
@@ -201,32 +227,70 @@ class Session:
 
     # --- Inferences ------------------------------------------------------------------------
 
-    def run(self, first_row: int, count: int, *, flags: int = 0) -> Iterator[RunResult]:
+    def run(
+        self, first_row: int, count: int, *, rows: int = 0, flags: int = 0
+    ) -> Iterator[RunResult]:
         """Run rows of the batch that lies in the device's memory; yield each run as it ends.
 
         Runs are numbered from 0 over the whole session, those with FLAG_DUMP from DUMP_RUNS_FROM.
 
         Args:
-            first_row: row of the batch for the first run; the next ones count up.
+            first_row: row of the batch for the first run, or FROM_LINK.
             count: runs, at least 1.
-            flags: FLAG_DUMP, FLAG_RESET_STATE, FLAG_NO_ZEROS, FLAG_COUNT_RECORDS, added up.
+            rows: rows to go through, again and again; 0: do not go back to the first.
+            flags: FLAG_DUMP, FLAG_RESET_STATE and so on, added up.
 
         Raises:
             LinkTimeoutError: silence.
             DeviceFaultError: the device refused, or its processor took a fault.
             DeviceError: it restarted, a run failed, or part of one was lost or contradicts itself.
         """
-        dump = flags & FLAG_DUMP
-        first = self._next_number[dump]
-        self._next_number[dump] += count
-        self._send("run", run=first, count=count, first_row=first_row, flags=flags)
+        fields = {"first_row": first_row, "count": count, "rows": rows, "flags": flags}
+        first = self._start(fields)
         return self._results(first, count)
+
+    def watch(
+        self,
+        first_row: int,
+        count: int,
+        *,
+        every: int = 1,
+        rate: int = 0,
+        rows: int = 0,
+        flags: int = 0,
+    ) -> Iterator[RunResult | WindowResult]:
+        """Run rows as run() does; yield the runs, or windows of runs, that arrive whole.
+
+        What the device leaves out to keep to the rate, and what is lost on the line, is missing
+        among them; tally.Tally says how much that was.
+
+        Args:
+            first_row: as in run().
+            count: runs, or ENDLESS.
+            every: runs a window; 1 for the records of every run.
+            rate: bytes per second that records may take on average; 0: no limit.
+            rows: as in run().
+            flags: FLAG_RESET_STATE, FLAG_HISTOGRAMS and so on, added up.
+
+        Raises what run() raises, but for parts that were lost.
+        """
+        fields = {"first_row": first_row, "count": count, "rows": rows, "flags": flags}
+        first = self._start(fields | {"every": every, "rate": rate})
+        return self._arrivals(first, count)
+
+    def _start(self, fields: dict[str, int]) -> int:
+        """Send RUN; returns the number of its first run."""
+        dump, count = fields["flags"] & FLAG_DUMP, fields["count"]
+        first = self._next_number[dump]
+        self._next_number[dump] += 0 if count == ENDLESS else count
+        self._send("run", b"", run=first, **fields)
+        return first
 
     def run_from_link(self, inputs: Sequence[bytes], *, flags: int = 0) -> RunResult:
         """Send one row, bytes for each model input, and run it.  Raises what run() raises."""
         for index, data in enumerate(inputs):
             self.send_input(index, data)
-        (result,) = self.run(_FROM_LINK, 1, flags=flags)
+        (result,) = self.run(FROM_LINK, 1, flags=flags)
         return result
 
     def send_input(self, index: int, data: bytes) -> None:
@@ -264,29 +328,52 @@ class Session:
         patience = _Patience(timeout_s)
         while not patience.over():
             event, _ = self._next(patience)
-            if isinstance(event, Record) and event.fields.get("nonce") == nonce:
+            if not isinstance(event, Record):
+                continue
+            if event.type == "memory" and event.fields["run"] < DUMP_RUNS_FROM:
+                self._next_number[0] = event.fields["run"]
+            if event.fields.get("nonce") == nonce:
                 return
 
     def _results(self, first: int, count: int) -> Iterator[RunResult]:
         """The runs first … first + count - 1 as they end."""
+        due = first
+        for ended in self._ends(first, count):
+            if isinstance(ended, BrokenRun):
+                raise DeviceError(f"run {ended.run}: {ended.reason}{self._damage()}")
+            if ended.run != due or isinstance(ended, WindowResult):
+                raise DeviceError(f"run {ended.run} ended where run {due} was due")
+            due += 1
+            yield ended
+        if due != first + count:
+            raise DeviceError(f"run {due} did not arrive{self._damage()}")
+
+    def _arrivals(self, first: int, count: int) -> Iterator[RunResult | WindowResult]:
+        """What ends whole of the runs from `first` on."""
+        for ended in self._ends(first, count):
+            if not isinstance(ended, BrokenRun):
+                yield ended
+            elif ended.status != "ok":
+                raise DeviceError(f"run {ended.run}: {ended.reason}{self._damage()}")
+
+    def _ends(self, first: int, count: int) -> Iterator[Ended]:
+        """All that ends, until the device says that the last of `count` runs is over."""
         patience = _Patience(self._timeout_s)
         due = first
-        while due < first + count:
+        while True:
             event, ended = self._next(patience)
             if isinstance(event, Record):
                 patience.restart()
                 self._check(event, due)
+                if event.type == "memory" and event.fields["run"] == first + count:
+                    return
             elif patience.over():
                 raise LinkTimeoutError(
                     f"run {due}: nothing readable from the device for {self._timeout_s:g} s"
                     f"{self._damage()}"
                 )
-            if isinstance(ended, BrokenRun):
-                raise DeviceError(f"run {ended.run}: {ended.reason}{self._damage()}")
             if ended is not None:
-                if ended.run != due:
-                    raise DeviceError(f"run {ended.run} ended where run {due} was due")
-                due += 1
+                due = ended.run + (ended.runs if isinstance(ended, WindowResult) else 1)
                 yield ended
                 patience.restart()
 

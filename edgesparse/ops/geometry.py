@@ -88,8 +88,8 @@ def window_geometry(
     return WindowGeometry(*sizes, *kernel, *stride, *dilation, pad_top, pad_left)
 
 
-def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
-    """Return (least, greatest) int8 output that a fused activation lets through.
+def clip_codes(activation: str, scale: float, zero_point: int) -> tuple[int | None, int | None]:
+    """Return where a fused activation clips, as codes that may lie beyond int8; None: it does not.
 
     The clip value is divided by the output scale in float32 and rounded half away from zero.
     Raises ModelError for an activation that does not clip, and where a clip leaves int32, as TFLite
@@ -98,7 +98,9 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
     if activation not in _CLIPS:
         raise ModelError(f"fused activation {activation} is not supported")
 
-    def quantized(real: float) -> int:
+    def quantized(real: float | None) -> int | None:
+        if real is None:
+            return None
         with np.errstate(over="ignore"):
             quotient = float(np.float32(real) / np.float32(scale))
         if not -(2.0**31) <= quotient <= 2.0**31:
@@ -106,6 +108,15 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
         return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
 
     low, high = _CLIPS[activation]
-    least = -128 if low is None else max(-128, quantized(low))
-    greatest = 127 if high is None else min(127, quantized(high))
+    return quantized(low), quantized(high)
+
+
+def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
+    """Return (least, greatest) int8 output that a fused activation lets through.
+
+    Raises what clip_codes raises.
+    """
+    low, high = clip_codes(activation, scale, zero_point)
+    least = -128 if low is None else max(-128, low)
+    greatest = 127 if high is None else min(127, high)
     return least, greatest

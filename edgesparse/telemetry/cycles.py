@@ -5,15 +5,15 @@ The first line names the part that was modelled; every other one is a run, as th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgesparse.errors import FormatError
-from edgesparse.telemetry.runs import RunResult
+from edgesparse.telemetry.runs import RunResult, WindowResult
 
-__all__ = ["CycleLog", "RunCycles", "check_cycles", "read_run_cycles"]
+__all__ = ["CycleLog", "RunCycles", "add_cycles", "check_cycles", "read_run_cycles"]
 
 
 class _Line(BaseModel):
@@ -70,10 +70,33 @@ def read_run_cycles(line: bytes) -> RunCycles:
         raise FormatError(f"modelled cycles: {error.errors()[0]['msg']}") from error
 
 
-def check_cycles(cycles: RunCycles, run: RunResult) -> None:
+def add_cycles(runs: Sequence[RunCycles]) -> RunCycles:
+    """One or more runs added up, as one with the first one's number; functions left out.
+
+    Raises FormatError where they have not the same nodes.
+    """
+    if len({len(run.nodes) for run in runs}) > 1:
+        raise FormatError(f"run {runs[0].run}: the runs behind it have other nodes")
+    by_node = zip(*(run.nodes for run in runs), strict=True)
+    return RunCycles(
+        run=runs[0].run,
+        nodes=[(sum(i for i, _ in node), sum(c for _, c in node)) for node in by_node],
+        instructions=sum(run.instructions for run in runs),
+        cycles=sum(run.cycles for run in runs),
+    )
+
+
+def _device_counts(run: RunResult | WindowResult) -> list[int]:
+    """What the device counted in each node and in all."""
+    if isinstance(run, WindowResult):
+        return [*(layer.count_sum for layer in run.layers), run.end.count_sum]
+    return [*(layer.count for layer in run.layers), run.end.count]
+
+
+def check_cycles(cycles: RunCycles, run: RunResult | WindowResult) -> None:
     """Raise FormatError unless the plugin counted the instructions that the device counted."""
     hint = "run without modelled cycles: --part none"
-    device = [*(layer.count for layer in run.layers), run.end.count]
+    device = _device_counts(run)
     seen = [*(instructions for instructions, _ in cycles.nodes), cycles.instructions]
     if len(seen) != len(device):
         what = f"saw {len(cycles.nodes)} nodes, the device {len(run.layers)}"

@@ -26,8 +26,8 @@ from edgesparse.errors import EdgesparseError, UsageError
 from edgesparse.files import read_file, write_file
 from edgesparse.report import Summary
 from edgesparse.telemetry.cycles import CycleLog
-from edgesparse.telemetry.record import Event, Hello, Receiver, Record, event_line, fields_of
-from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult
+from edgesparse.telemetry.record import Event, Receiver, event_line
+from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
 __all__ = ["RunLog", "read_log", "read_runs", "rebuild", "replay"]
@@ -54,10 +54,9 @@ def rebuild(
     lines = []
     for event in Receiver().feed(capture):
         lines.append(event_line(event))
-        if isinstance(event, Record) and event.type == "hello":
-            summary.greet(fields_of(event, Hello))
+        summary.observe(event)
         ended = runs.push(event)
-        if isinstance(ended, RunResult):
+        if isinstance(ended, RunResult | WindowResult):
             summary.add(ended)
     return b"".join(lines), summary.document()
 

@@ -16,7 +16,13 @@ from edgesparse import native
 from edgesparse.telemetry.frame import PAYLOAD_MAX_BYTES, DamagedFrame, Frame, FrameDecoder, encode
 
 # Fields that hold the id of a table's row; a record shows the row's name instead.
-_TABLE_OF_FIELD = {"unit": "unit", "isa": "isa", "status": "status", "model_status": "status"}
+_TABLE_OF_FIELD = {
+    "unit": "unit",
+    "isa": "isa",
+    "status": "status",
+    "model_status": "status",
+    "reset_reason": "reset_reason",
+}
 _TEXT_FIELDS = frozenset({"board", "cpu"})
 _RECORDS_TO_HOST = {
     row.id: row for row in native.table("record").values() if row.columns[0] == "to_host"
@@ -86,6 +92,7 @@ class Hello:
     build_id: bytes
     board: str
     cpu: str
+    reset_reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,7 @@ class LayerRecord:
     activations: int
     activation_zeros: int
     unit: str
+    saturated: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +150,7 @@ class RunEnd:
     output_crc: int
     dropped: int
     unit: str
+    unsent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +170,71 @@ class Fault:
     lr: int
 
 
+@dataclass(frozen=True, slots=True)
+class LayerWindow:
+    """What one node did in runs `run` … `run` + `runs` - 1; `activations` are those of one run."""
+
+    run: int
+    runs: int
+    node: int
+    layer: int
+    unit: str
+    activations: int
+    activation_zeros_min: int
+    activation_zeros_max: int
+    saturated_max: int
+    activation_zeros_sum: int
+    saturated_sum: int
+    macs_done_sum: int
+    macs_done_min: int
+    macs_done_max: int
+    count_sum: int
+    count_min: int
+    count_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunWindow:
+    """A window of runs has ended, of which `node_count` LAYER_WINDOW records came before."""
+
+    run: int
+    runs: int
+    count_sum: int
+    count_min: int
+    count_max: int
+    macs_done_sum: int
+    node_count: int
+    dropped: int
+    unsent: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Values of an int8 output over `runs` runs: bin i counts those with (q + 128) >> 4 == i."""
+
+    run: int
+    runs: int
+    node: int
+    tensor: int
+    bins: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How much memory was ever used; all runs before number `run` are over.
+
+    `unsent`: records that the device has not sent since its start, for the rate or want of room.
+    """
+
+    run: int
+    unsent: int
+    arena_used_bytes: int
+    arena_high_bytes: int
+    stack_bytes: int
+    stack_high_bytes: int
+
+
 RECORD_CLASSES: Mapping[str, type[Any]] = {
     "hello": Hello,
     "run_start": RunStart,
@@ -170,6 +244,10 @@ RECORD_CLASSES: Mapping[str, type[Any]] = {
     "run_end": RunEnd,
     "log": Log,
     "fault": Fault,
+    "layer_window": LayerWindow,
+    "run_window": RunWindow,
+    "histogram": Histogram,
+    "memory": Memory,
 }
 """The class of each record that a device sends, by the record's name."""
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from edgesparse.telemetry.frame import DamagedFrame
 from edgesparse.telemetry.record import (
     Event,
+    Histogram,
     LayerRecord,
+    LayerWindow,
     LostFrames,
     Output,
     Record,
     RunEnd,
     RunStart,
+    RunWindow,
     TensorData,
     UnreadableRecord,
     fields_of,
@@ -36,6 +39,7 @@ class RunResult:
         end: the record that closed it.
         tensors: by (node, tensor) of the image, the bytes of each node's outputs; empty unless
             asked for.
+        histograms: by (node, tensor) of the image, 16 counts; empty unless asked for.
     """
 
     run: int
@@ -43,6 +47,26 @@ class RunResult:
     outputs: tuple[bytes, ...]
     end: RunEnd
     tensors: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
+    histograms: Mapping[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowResult:
+    """What the device added up over `runs` inferences from number `run` on, whole and checked.
+
+    Args:
+        run: number of the first one.
+        runs: how many.
+        layers: one record a node of the image, in order.
+        end: the record that closed it.
+        histograms: by (node, tensor) of the image, 16 counts; empty unless asked for.
+    """
+
+    run: int
+    runs: int
+    layers: tuple[LayerWindow, ...]
+    end: RunWindow
+    histograms: Mapping[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +110,7 @@ class _OpenRun:
         self.layers: list[LayerRecord] = []
         self.outputs = _Pieces()
         self.tensors = _Pieces()
+        self.histograms: dict[tuple[int, int], tuple[int, ...]] = {}
         self.problem = ""
 
     def blame(self, problem: str) -> None:
@@ -105,6 +130,9 @@ class _OpenRun:
             key = (piece.index, 0)
             if not self.outputs.add(key, piece.offset, piece.total_bytes, record.tail):
                 self.blame(f"output {piece.index} has a gap at byte {piece.offset}")
+        elif record.type == "histogram":
+            histogram = fields_of(record, Histogram)
+            self.histograms[histogram.node, histogram.tensor] = histogram.bins
         else:
             data = fields_of(record, TensorData)
             key = (data.node, data.tensor)
@@ -117,7 +145,8 @@ class _OpenRun:
         if self.problem:
             return BrokenRun(self.start.run, self.problem, end.status)
         tensors = self.tensors.whole()
-        return RunResult(self.start.run, tuple(self.layers), outputs, end, tensors)
+        layers = tuple(self.layers)
+        return RunResult(self.start.run, layers, outputs, end, tensors, self.histograms)
 
     def check(self, end: RunEnd, outputs: tuple[bytes, ...]) -> None:
         crc = 0
@@ -139,6 +168,49 @@ class _OpenRun:
             self.blame("the layers count more than the whole run")
 
 
+class _OpenWindow:
+    """A window of which records have arrived, and RUN_WINDOW not yet."""
+
+    def __init__(self, run: int, boot_id: int) -> None:
+        self.run = run
+        self.boot_id = boot_id
+        self.layers: list[LayerWindow] = []
+        self.histograms: dict[tuple[int, int], tuple[int, ...]] = {}
+        self.problem = ""
+
+    def take(self, record: Record) -> None:
+        if record.type == "layer_window":
+            self.layers.append(fields_of(record, LayerWindow))
+        else:
+            histogram = fields_of(record, Histogram)
+            self.histograms[histogram.node, histogram.tensor] = histogram.bins
+
+    def close(self, end: RunWindow) -> WindowResult | BrokenRun:
+        layers = tuple(self.layers)
+        problem = self.problem or _window_problem(layers, end)
+        if problem:
+            return BrokenRun(end.run, problem)
+        return WindowResult(end.run, end.runs, layers, end, self.histograms)
+
+
+def _window_problem(layers: tuple[LayerWindow, ...], end: RunWindow) -> str:
+    """Why the parts of a window are not all there or do not agree; empty if they are and do."""
+    if [layer.node for layer in layers] != list(range(end.node_count)):
+        return f"{len(layers)} LAYER_WINDOW records of {end.node_count}"
+    ours = (end.run, end.runs, end.unit)
+    if any((layer.run, layer.runs, layer.unit) != ours for layer in layers):
+        return "LAYER_WINDOW records of more than one window"
+    if sum(layer.macs_done_sum for layer in layers) != end.macs_done_sum:
+        return "macs_done of the layers do not add up to that of the window"
+    if sum(layer.count_sum for layer in layers) > end.count_sum:
+        return "the layers count more than the whole window"
+    return ""
+
+
+Ended = RunResult | WindowResult | BrokenRun
+"""What can come to its end: a run, a window of runs, or one of which something is missing."""
+
+
 def new_nonce() -> int:
     """Return a random nonce for PING.
 
@@ -158,9 +230,10 @@ class RunCollector:
     def __init__(self, nonce: int) -> None:
         self._nonce = nonce & 0xFFFF
         self._open: _OpenRun | None = None
+        self._window: _OpenWindow | None = None
 
-    def push(self, event: Event) -> RunResult | BrokenRun | None:
-        """Return the run, good or broken, that an event ends."""
+    def push(self, event: Event) -> Ended | None:
+        """Return the run or window, good or broken, that an event ends."""
         if isinstance(event, LostFrames | DamagedFrame):
             self._damage(event)
             return None
@@ -174,22 +247,42 @@ class RunCollector:
         return ended or broken
 
     def _damage(self, event: LostFrames | DamagedFrame) -> None:
-        if self._open is None:
-            return
         if isinstance(event, LostFrames):
-            self._open.blame(f"{event.count} frames were lost")
+            problem = f"{event.count} frames were lost"
         else:
-            self._open.blame(f"a frame was damaged ({event.reason})")
+            problem = f"a frame was damaged ({event.reason})"
+        if self._open is not None:
+            self._open.blame(problem)
+        if self._window is not None:
+            self._window.problem = self._window.problem or problem
 
-    def _take(self, record: Record) -> RunResult | BrokenRun | None:
+    def _take(self, record: Record) -> Ended | None:
         if record.type == "run_start":
             opened, self._open = self._open, _OpenRun(fields_of(record, RunStart), record.boot_id)
             return None if opened is None else BrokenRun(opened.start.run, "its RUN_END is missing")
         if record.type == "run_end":
             return self._close(fields_of(record, RunEnd))
-        if record.type in ("layer", "output", "tensor_data") and self._open is not None:
-            self._open.take(record)
+        if record.type == "run_window":
+            return self._close_window(fields_of(record, RunWindow), record.boot_id)
+        if self._open is not None:
+            if record.type in ("layer", "output", "tensor_data", "histogram"):
+                self._open.take(record)
+        elif record.type in ("layer_window", "histogram"):
+            self._windowed(record).take(record)
         return None
+
+    def _windowed(self, record: Record) -> _OpenWindow:
+        """The window that a record belongs to; an open one of other runs has lost its end."""
+        run, window = record.fields["run"], self._window
+        if window is None or (window.run, window.boot_id) != (run, record.boot_id):
+            self._window = window = _OpenWindow(run, record.boot_id)
+        return window
+
+    def _close_window(self, end: RunWindow, boot_id: int) -> WindowResult | BrokenRun:
+        window, self._window = self._window, None
+        if window is None or (window.run, window.boot_id) != (end.run, boot_id):
+            window = _OpenWindow(end.run, boot_id)
+        return window.close(end)
 
     def _close(self, end: RunEnd) -> RunResult | BrokenRun:
         opened, self._open = self._open, None

@@ -4,10 +4,13 @@
 
 #include "es_port.h"
 
-/* Fills in what board.json and the linker script say: names, instruction set, memory, boot_count.
- * Counts a start: call it once, from es_port_init(). Leaves the time base (unit, tick_rate_hz) alone.
+/* Fills in what board.json and the linker script say: names, instruction set, memory, boot_count; and as reset_reason
+ * what is known of it without the board: unknown for a pin or a watchdog. Counts a start: call it once, from es_port_init(). Leaves the time base (unit, tick_rate_hz) alone.
  */
 void es_cortex_m_describe(es_port_info_t *info);
+
+/* Restarts the processor at once. Does not return. */
+__attribute__((noreturn)) void es_cortex_m_reset(void);
 
 /* Makes a stack that has grown too far fault instead of running into nothing. Called first after reset, before there
  * are variables. In the folder of the architecture, armv7m or armv8m, that board.json names.

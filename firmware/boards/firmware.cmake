@@ -75,8 +75,8 @@ target_compile_options(firmware PRIVATE ${board_flags} ${optimize} -ffunction-se
 # Where time is not spent, size counts: plans, checks, and loops that are assembler inside.
 file(GLOB small_sources CONFIGURE_DEPENDS
     firmware/app/*.c firmware/port/*.c "${boards_dir}/*.c" "${boards_dir}/*/*.c" "${boards_dir}/*/*/*.c"
-    firmware/runtime/es_frame.c firmware/runtime/es_model.c firmware/runtime/es_tables.c
-    firmware/runtime/es_telemetry.c firmware/runtime/ops/*.c
+    firmware/runtime/es_frame.c firmware/runtime/es_link.c firmware/runtime/es_model.c firmware/runtime/es_paint.c
+    firmware/runtime/es_sums.c firmware/runtime/es_tables.c firmware/runtime/es_telemetry.c firmware/runtime/ops/*.c
     cmsis_kernels/src/add/es_add_broadcast_s8.c cmsis_kernels/src/average_pool_2d/*.c
     cmsis_kernels/src/conv_2d/es_conv_2d_dense_plan.c cmsis_kernels/src/conv_2d/es_conv_2d_dense_s8.c
     cmsis_kernels/src/conv_2d/es_conv_2d_group4_s8.c

@@ -1,7 +1,9 @@
 #include "cortex_m.h"
 #include "es.h"
+#include "es_paint.h"
 
 #define BOOT_MAGIC 0x45534254u /* in .noinit after the first start since power-on */
+#define PAINT_BELOW 128        /* bytes of stack that the start itself may use */
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 #define NVIC_ISER 0xE000E100u
@@ -12,7 +14,7 @@
 #define SCB_HFSR REGISTER(0xE000ED2Cu)
 
 /* From the linker script. Only their addresses mean anything. */
-extern uint8_t __es_stack_top[];
+extern uint8_t __es_stack_bottom[], __es_stack_top[];
 extern const uint32_t __es_data_load[];
 extern uint32_t __es_data_start[], __es_data_end[], __es_bss_start[], __es_bss_end[];
 extern uint8_t __es_arena_start[], __es_arena_end[], __es_batch_start[], __es_batch_end[];
@@ -25,6 +27,7 @@ void es_fault_handler(uint32_t pc, uint32_t lr);
 static struct {
     uint32_t magic;
     uint32_t count;
+    uint32_t reset_reason; /* of the next start, as far as this one has brought it about */
 } boot __attribute__((section(".noinit")));
 
 /* All faults arrive as HardFault, since the others are never enabled. The stack may be what broke, so this takes
@@ -47,13 +50,23 @@ __attribute__((naked)) static void fault_entry(void) {
 /* Reports the configurable fault status, or the hard fault status where that one says nothing. */
 void es_fault_handler(uint32_t pc, uint32_t lr) {
     const uint32_t configurable = SCB_CFSR;
+    boot.reset_reason = ES_RESET_fault;
     es_app_fault(configurable != 0 ? configurable : SCB_HFSR, pc, lr);
     es_port_reset();
+}
+
+/* Paints the stack below this function's own part of it. */
+static void paint_stack(void) {
+    const uint8_t *here = __builtin_frame_address(0);
+    for (uint8_t *byte = __es_stack_bottom; byte < here - PAINT_BELOW; byte++) {
+        *byte = ES_PAINT;
+    }
 }
 
 void es_reset_handler(void) {
     __asm volatile("cpsid i");
     es_cortex_m_guard_stack();
+    paint_stack();
     const uint32_t *load = __es_data_load;
     for (uint32_t *word = __es_data_start; word < __es_data_end; word++) {
         *word = *load++;
@@ -76,15 +89,16 @@ static const struct {
     .handlers = {[0] = es_reset_handler, [1 ... 14] = fault_entry},
 };
 
-static es_memory_t memory_between(uint8_t *start, const uint8_t *end) {
-    const es_memory_t memory = {.base = start, .bytes = (uint32_t)((uintptr_t)end - (uintptr_t)start)};
-    return memory;
+static es_region_t region_between(uint8_t *start, const uint8_t *end) {
+    const es_region_t region = {.base = start, .bytes = (uint32_t)((uintptr_t)end - (uintptr_t)start)};
+    return region;
 }
 
 void es_cortex_m_describe(es_port_info_t *info) {
     if (boot.magic != BOOT_MAGIC) {
         boot.magic = BOOT_MAGIC;
         boot.count = 0;
+        boot.reset_reason = ES_RESET_power_on;
     }
     if (boot.count < UINT16_MAX) {
         boot.count++;
@@ -93,10 +107,13 @@ void es_cortex_m_describe(es_port_info_t *info) {
     info->cpu = ES_BOARD_CPU;
     info->isa = ES_BOARD_ISA;
     info->boot_count = (uint16_t)boot.count;
+    info->reset_reason = (uint8_t)boot.reset_reason;
+    boot.reset_reason = ES_RESET_unknown;
+    info->stack = region_between(__es_stack_bottom, __es_stack_top);
     info->model = __es_model_start;
     info->model_bytes = (uint32_t)((uintptr_t)__es_model_end - (uintptr_t)__es_model_start);
-    info->arena = memory_between(__es_arena_start, __es_arena_end);
-    info->batch = memory_between(__es_batch_start, __es_batch_end);
+    info->arena = region_between(__es_arena_start, __es_arena_end);
+    info->batch = region_between(__es_batch_start, __es_batch_end);
 }
 
 void es_cortex_m_wait_irq(uint32_t irq) {
@@ -106,7 +123,10 @@ void es_cortex_m_wait_irq(uint32_t irq) {
     __asm volatile("dsb\nwfi" ::: "memory");
 }
 
-void es_port_reset(void) {
+void es_cortex_m_reset(void) {
+    if (boot.reset_reason == ES_RESET_unknown) {
+        boot.reset_reason = ES_RESET_software;
+    }
     __asm volatile("dsb" ::: "memory");
     SCB_AIRCR = SCB_AIRCR_RESET;
     for (;;) {

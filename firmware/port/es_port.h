@@ -12,27 +12,29 @@
 typedef struct {
     uint8_t *base;
     uint32_t bytes;
-} es_memory_t;
+} es_region_t;
 
 /* What a target is. Filled once, in es_port_init(), constant afterwards. */
 typedef struct {
-    const char *board;     /* name of the board's folder, at most 23 characters */
-    const char *cpu;       /* for instance "cortex-m4", at most 15 characters */
-    const uint8_t *model;  /* model partition, read only, 16-byte aligned */
-    uint32_t model_bytes;  /* size of the model partition */
-    es_memory_t arena;     /* RAM for tensors and scratch, 16-byte aligned */
-    es_memory_t batch;     /* where a loader may place input rows, 4-byte aligned; bytes 0 if there is none */
+    const char *board;    /* name of the board's folder, at most 23 characters */
+    const char *cpu;      /* for instance "cortex-m4", at most 15 characters */
+    const uint8_t *model; /* model partition, read only, 16-byte aligned */
+    uint32_t model_bytes; /* size of the model partition */
+    es_region_t arena;    /* RAM for tensors and scratch, 16-byte aligned */
+    es_region_t batch;    /* where a loader may place input rows, 4-byte aligned; bytes 0 if there is none */
+    es_region_t stack; /* painted (es_paint.h) where it was free at the start; bytes 0 if the port does not know it */
     uint64_t tick_rate_hz; /* of es_port_ticks(); 0 without a time base */
     uint16_t boot_count;   /* starts since power-on, kept in RAM that survives reset; 1 for the first */
     uint8_t unit;          /* what es_port_ticks() counts, a row of units.def */
     uint8_t isa;           /* instruction set of this build, a row of isas.def */
+    uint8_t reset_reason;  /* why it started, a row of reset_reasons.def */
 } es_port_info_t;
 
 /* Brings up clock, memory, time base and serial line. Call once, first. Returns the description, never NULL. */
 const es_port_info_t *es_port_init(void);
 
-/* Sends bytes over the serial line; returns when the last one has been taken. Never drops any. */
-void es_port_write(const uint8_t *data, uint32_t bytes);
+/* Gives the serial line as many of `bytes` bytes as it takes at once. Returns how many; never waits, and drops none. */
+uint32_t es_port_write(const uint8_t *data, uint32_t bytes);
 
 /* Takes up to `capacity_bytes` received bytes. Returns how many, 0 if none are there; never waits. */
 uint32_t es_port_read(uint8_t *data, uint32_t capacity_bytes);
@@ -48,7 +50,7 @@ uint64_t es_port_ticks(void);
 /* Nothing to do until a byte arrives: sleep, yield or return at once. */
 void es_port_idle(void);
 
-/* Restarts the processor. Does not return on silicon; on the host the application starts again. */
+/* Restarts the processor once all bytes that es_port_write() took have left. Does not return on silicon; on the host the application starts again. */
 void es_port_reset(void);
 
 /* Called by the fault handler and by nobody else: what the processor said.

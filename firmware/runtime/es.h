@@ -39,17 +39,24 @@ enum {
 #define ES_UNIT(id, name, doc) ES_UNIT_##name = (id),
 #include "tables/units.def"
 #undef ES_UNIT
+#define ES_RESET(id, name, doc) ES_RESET_##name = (id),
+#include "tables/reset_reasons.def"
+#undef ES_RESET
 };
 
 #define ES_IMAGE_MAGIC 0x314D5345u
 #define ES_IMAGE_VERSION 2u
 #define ES_IMAGE_ALIGN 16u
-#define ES_KNOWN_FEATURES 0u   /* required_features bits that this reader knows */
-#define ES_SECTION_REQUIRED 1u /* flags of a section: refuse the image if the kind is unknown */
-#define ES_MAX_NODES 256u      /* nodes that a build keeps results for */
-#define ES_MAX_DIM (1u << 24)  /* of any tensor dimension */
-#define ES_MAX_EXTENT 32767    /* of heights, widths and batches */
-#define ES_MAX_STEP 1024       /* of kernel sizes, strides and dilations */
+#define ES_KNOWN_FEATURES 0u      /* required_features bits that this reader knows */
+#define ES_SECTION_REQUIRED 1u    /* flags of a section: refuse the image if the kind is unknown */
+#define ES_NODE_SATURATES_LOW 1u  /* flags of a node: an output of -128 is a saturated one */
+#define ES_NODE_SATURATES_HIGH 2u /* likewise of 127 */
+#define ES_COUNT_ZEROS 1u         /* what es_exec_run may count of a node's outputs */
+#define ES_COUNT_SATURATED 2u
+#define ES_MAX_NODES 256u     /* nodes that a build keeps results for */
+#define ES_MAX_DIM (1u << 24) /* of any tensor dimension */
+#define ES_MAX_EXTENT 32767   /* of heights, widths and batches */
+#define ES_MAX_STEP 1024      /* of kernel sizes, strides and dilations */
 
 typedef int32_t es_status_t; /* ES_STATUS_ok or a negative row of status.def */
 
@@ -98,9 +105,10 @@ typedef struct {
 
 /* What one inference did, node by node. */
 typedef struct {
-    uint64_t count[ES_MAX_NODES]; /* instructions or cycles */
-    uint32_t zeros[ES_MAX_NODES]; /* output elements equal to their zero point */
-    uint64_t total_count;         /* of the whole inference */
+    uint64_t count[ES_MAX_NODES];     /* instructions or cycles */
+    uint32_t zeros[ES_MAX_NODES];     /* output elements equal to their zero point */
+    uint32_t saturated[ES_MAX_NODES]; /* output elements at a limit that the node's flags name */
+    uint64_t total_count;             /* of the whole inference */
 } es_profile_t;
 
 /* Called after each node with its index, while the arena still holds its outputs. */
@@ -131,11 +139,11 @@ void es_exec_reset(const es_model_t *model, uint8_t *arena);
 
 /* Runs one inference: the inputs lie in their tensors, the outputs will.
  *
- * arena: limits->arena_bytes bytes, 16-byte aligned. profile: filled; zeros only with `with_zeros`, else 0. model:
- * macs_done of the nodes that skip zero activations becomes this run's. hook: NULL, or called after each node; the
- * counts are then 0, since the hook's work would be among them.
+ * arena: limits->arena_bytes bytes, 16-byte aligned. profile: filled; zeros and saturated only as `counted`, a sum of
+ * ES_COUNT_*, says, else 0. model: macs_done of the nodes that skip zero activations becomes this run's. hook: NULL, or
+ * called after each node; the counts stand still meanwhile.
  */
-void es_exec_run(es_model_t *model, uint8_t *arena, es_profile_t *profile, bool with_zeros, es_exec_hook_t *hook,
+void es_exec_run(es_model_t *model, uint8_t *arena, es_profile_t *profile, uint32_t counted, es_exec_hook_t *hook,
                  void *context);
 
 /* CRC-32 (IEEE 802.3, as zlib). Start with crc 0; feed the result back in to go on. */

@@ -13,16 +13,33 @@ void es_exec_reset(const es_model_t *model, uint8_t *arena) {
     }
 }
 
-/* Elements of a node's int8 outputs that equal their zero point. */
-static uint32_t count_zeros(const es_model_t *model, const es_node_t *node, const uint8_t *arena) {
+/* Counts the int8 outputs of a node that equal their zero point, and those at a limit that its flags name. */
+static void count_outputs(const es_model_t *model, uint32_t node_index, const uint8_t *arena, uint32_t counted,
+                          es_profile_t *profile) {
+    const es_node_t *node = &model->nodes[node_index];
+    const uint32_t limits = (counted & ES_COUNT_SATURATED) != 0 ? node->flags : 0;
     uint32_t zeros = 0;
+    uint32_t saturated = 0;
     for (uint32_t i = 0; i < node->output_count; i++) {
         const es_tensor_t *t = es_node_output(model, node, i);
-        if (t->type == ES_TYPE_int8) {
-            zeros += es_count_equal_s8((const int8_t *)(arena + t->offset), t->bytes, t->zero_point);
+        const int8_t *data = (const int8_t *)(arena + t->offset);
+        es_ends_t ends = {0, 0};
+        if (t->type != ES_TYPE_int8) {
+            continue;
+        }
+        if (limits != 0) {
+            ends = es_count_ends_s8(data, t->bytes);
+            saturated += (limits & ES_NODE_SATURATES_LOW) != 0 ? ends.low : 0;
+            saturated += (limits & ES_NODE_SATURATES_HIGH) != 0 ? ends.high : 0;
+        }
+        if ((counted & ES_COUNT_ZEROS) != 0) {
+            /* After a ReLU the zero point is an end itself, so that one pass counts both. */
+            const bool is_low = limits != 0 && t->zero_point == INT8_MIN;
+            zeros += is_low ? ends.low : es_count_equal_s8(data, t->bytes, t->zero_point);
         }
     }
-    return zeros;
+    profile->zeros[node_index] = zeros;
+    profile->saturated[node_index] = saturated;
 }
 
 /* One tensor, or two that share their bytes, as behind a RESHAPE. */
@@ -46,22 +63,26 @@ uint32_t es_node_input_zeros(const es_model_t *model, const es_node_run_t *run) 
     return ES_ZEROS_UNKNOWN;
 }
 
-void es_exec_run(es_model_t *model, uint8_t *arena, es_profile_t *profile, bool with_zeros, es_exec_hook_t *hook,
+void es_exec_run(es_model_t *model, uint8_t *arena, es_profile_t *profile, uint32_t counted, es_exec_hook_t *hook,
                  void *context) {
     uint64_t before = 0;
+    uint64_t paused = 0; /* count of what came before the last call of the hook */
     es_port_ticks_start();
     for (uint32_t i = 0; i < model->node_count; i++) {
         const es_node_t *node = &model->nodes[i];
-        es_node_run_t run = {profile, i, with_zeros, model->macs_done[i]};
+        es_node_run_t run = {profile, i, (counted & ES_COUNT_ZEROS) != 0, model->macs_done[i]};
         es_op_find(node->op)->run(model, node, es_kernel_find(node->kernel), arena, &run);
         model->macs_done[i] = run.macs_done;
-        profile->zeros[i] = with_zeros ? count_zeros(model, node, arena) : 0;
+        count_outputs(model, i, arena, counted, profile);
+        const uint64_t now = es_port_ticks();
+        profile->count[i] = now - before;
+        before = now;
         if (hook != NULL) {
             hook(context, i);
+            paused += now;
+            before = 0;
+            es_port_ticks_start();
         }
-        const uint64_t now = es_port_ticks();
-        profile->count[i] = hook == NULL ? now - before : 0;
-        before = now;
     }
-    profile->total_count = hook == NULL ? es_port_ticks() : 0;
+    profile->total_count = paused + es_port_ticks();
 }

@@ -30,7 +30,7 @@ enum {
 #undef ES_RECORD
 };
 
-#define ES_PROTOCOL 1u
+#define ES_PROTOCOL 2u
 #define ES_PAYLOAD_MAX 256u
 #define ES_FRAME_RAW_MAX (sizeof(es_frame_header_t) + ES_PAYLOAD_MAX + 4u)
 #define ES_FRAME_WIRE_MAX (ES_FRAME_RAW_MAX + 2u) /* COBS adds one byte, and one more past 254 */

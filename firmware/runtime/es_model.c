@@ -293,7 +293,7 @@ static es_status_t check_node_row(const es_model_t *model, const es_node_t *node
     if (!es_isa_runs(limits->isa, kernel->isa)) {
         return ES_STATUS_bad_isa;
     }
-    if (node->flags != 0) {
+    if ((node->flags & ~(ES_NODE_SATURATES_LOW | ES_NODE_SATURATES_HIGH)) != 0) {
         return ES_STATUS_bad_reserved;
     }
     if (!in_range(node->input_first, node->input_count, model->edge_count) ||

@@ -2,16 +2,6 @@
 
 #include <string.h>
 
-void es_send(es_link_t *link, uint8_t type, const void *record, uint32_t record_bytes, const void *tail,
-             uint32_t tail_bytes) {
-    uint8_t wire[ES_FRAME_WIRE_MAX + 1u];
-    const es_frame_header_t header = {.type = type, .sequence = link->sequence++, .boot_id = link->boot_id};
-    const uint32_t bytes = es_frame_build(wire, &header, record, record_bytes, tail, tail_bytes);
-    if (!link->mute) {
-        es_port_write(wire, bytes);
-    }
-}
-
 void es_send_layers(es_link_t *link, uint32_t run, const es_model_t *model, const es_profile_t *profile, uint8_t unit) {
     for (uint32_t i = 0; i < model->node_count; i++) {
         const es_node_t *node = &model->nodes[i];
@@ -21,6 +11,7 @@ void es_send_layers(es_link_t *link, uint32_t run, const es_model_t *model, cons
                             .macs_done = model->macs_done[i],
                             .count = profile->count[i],
                             .activation_zeros = profile->zeros[i],
+                            .saturated = profile->saturated[i],
                             .unit = unit};
         for (uint32_t o = 0; o < node->output_count; o++) {
             layer.activations += es_tensor_elements(es_node_output(model, node, o));

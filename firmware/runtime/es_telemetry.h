@@ -2,19 +2,7 @@
 #ifndef ES_TELEMETRY_H
 #define ES_TELEMETRY_H
 
-#include "es_frame.h"
-#include "es_port.h"
-
-/* The sending end of the link. Zero-initialise. */
-typedef struct {
-    uint32_t boot_id;
-    uint16_t sequence;
-    bool mute; /* build frames, but send none */
-} es_link_t;
-
-/* Sends one record: its struct, and `tail_bytes` bytes after it. Together at most ES_PAYLOAD_MAX. */
-void es_send(es_link_t *link, uint8_t type, const void *record, uint32_t record_bytes, const void *tail,
-             uint32_t tail_bytes);
+#include "es_link.h"
 
 /* One LAYER record a node, in order. */
 void es_send_layers(es_link_t *link, uint32_t run, const es_model_t *model, const es_profile_t *profile, uint8_t unit);

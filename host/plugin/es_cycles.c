@@ -4,7 +4,7 @@
  * with -icount an access to a device ends it early, and what it did not do is taken off again.
  *
  * A run is a call of one function (`gate`). In it, the device access of `start` begins the count and that of each call
- * of `ticks` ends a node: the very places in which the firmware starts and reads its own counter, so that cycles
+ * of `ticks` ends a node; a further one of `start` leaves out all since the last `ticks`: the very places in which the firmware starts and reads its own counter, so that cycles
  * cover what the instruction counts cover, and the firmware needs nothing that it does not have anyway.
  */
 #include <stdio.h>
@@ -79,7 +79,8 @@ enum {
     ENTERED,
     STARTING,
     COUNTING,
-    READING
+    READING,
+    RESTARTING
 };
 
 static struct {
@@ -93,6 +94,7 @@ static struct {
     uint64_t run;
     uint32_t marks;
     count_t origin;
+    count_t pauses; /* between a reading and the start that followed it, all together */
     count_t mark[NODES_MAX + 1];
 } state;
 
@@ -132,15 +134,23 @@ static void enter(uint32_t address) {
         state.state = ENTERED;
     } else if (address == model.start && state.state == ENTERED) {
         state.state = STARTING;
-    } else if (address == model.ticks && (state.state == STARTING || state.state == COUNTING)) {
+    } else if (address == model.start && state.state == COUNTING) {
+        state.state = RESTARTING;
+    } else if (address == model.ticks && state.state != OUTSIDE && state.state != ENTERED) {
         state.state = READING;
     }
+}
+
+static count_t difference(const count_t *a, const count_t *b) {
+    const count_t result = {a->instructions - b->instructions, a->cycles - b->cycles, a->stall_q8 - b->stall_q8};
+    return result;
 }
 
 /* The counter is accessed, at a certain count. */
 static void access_counter(const count_t *at) {
     if (state.state == STARTING) { /* the last access before the first reading starts it */
         state.origin = *at;
+        state.pauses = (count_t){0, 0, 0};
         state.marks = 0;
         if (es_profile_is_on()) {
             es_profile_begin(cycles_of(at));
@@ -150,11 +160,13 @@ static void access_counter(const count_t *at) {
         if (es_profile_is_on()) {
             es_profile_charge(state.marks, state.last->function, cycles_of(at));
         }
-        state.mark[state.marks++] = *at;
+        state.mark[state.marks++] = difference(at, &state.pauses);
         if (state.marks == model.nodes + 1u) {
             print_run();
             state.state = OUTSIDE;
         }
+    } else if (state.state == RESTARTING) { /* the clock stood still since the last reading */
+        state.pauses = difference(at, &state.mark[state.marks - 1u]);
     }
 }
 

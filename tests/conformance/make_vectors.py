@@ -232,7 +232,7 @@ EDITS: Mapping[str, Any] = {
     "unknown op": _row("nodes", "node", 0, "op", 999),
     "unknown kernel": _row("nodes", "node", 0, "kernel", 999),
     "kernel of another op": _row("nodes", "node", 0, "kernel", 8),
-    "node flags": _row("nodes", "node", 0, "flags", 1),
+    "node flags": _row("nodes", "node", 0, "flags", 4),
     "inputs outside the edges": _row("nodes", "node", 0, "input_first", 60000),
     "outputs outside the edges": _row("nodes", "node", 0, "output_count", 60000),
     "parameters outside their section": _row("nodes", "node", 0, "params_off", 0xFFFFFFFC),

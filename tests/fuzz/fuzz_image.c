@@ -39,7 +39,7 @@ static void run(es_model_t *model) {
     if (arena != NULL) {
         memset(arena, 0x5A, model->header->arena_bytes);
         es_exec_reset(model, arena);
-        es_exec_run(model, arena, &profile, true, NULL, NULL);
+        es_exec_run(model, arena, &profile, ES_COUNT_ZEROS | ES_COUNT_SATURATED, NULL, NULL);
     }
     free(arena);
 }

@@ -205,6 +205,27 @@ def wait_until_gone(token: Path) -> bool:
     return not processes(token)
 
 
+def test_the_stack_tells_how_much_of_it_was_used(device: Device, arm_board: Board) -> None:
+    stack_bytes, before = device.numbers(b"h")
+    assert stack_bytes == arm_board.memory.stack_bytes
+    assert 0 < before < 1024
+    device.words(b"D")
+    _, after = device.numbers(b"h")
+    assert 9 * 256 < after < before + 9 * (256 + 48)  # nine frames of 256 bytes and a little more
+    assert device.numbers(b"h") == [stack_bytes, after]
+
+
+def test_knows_why_it_started(device: Device) -> None:
+    reasons = []
+    for command in (b"", b"r", b"U", b"r"):
+        if command:
+            device.target.write(command)
+            while device.line() != "start":
+                pass
+        reasons.append(native.name_of("reset_reason", device.numbers(b"b")[0]))
+    assert reasons == ["power_on", "software", "fault", "software"]
+
+
 def test_close_ends_qemu_and_may_be_called_again(arm_board: Board, firmware: Firmware) -> None:
     target = QemuTarget(arm_board, firmware.path)
     assert processes(firmware.path)

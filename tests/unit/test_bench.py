@@ -283,7 +283,7 @@ def test_an_entry_says_what_was_measured(tmp_path: Path, monkeypatch: pytest.Mon
     found = measure(Bench(runs=2), None, "native", 0.5)
     assert (found["model"], found["board"], found["runs"]) == ("digits", "native", 2)
     assert (found["method"], found["sparsity"], found["unit"]) == ("topk", 0.5, "none")
-    assert found["telemetry"] == {"zeros": 0, "records": 0}
+    assert found["telemetry"] == {"zeros": 0, "saturated": 0, "records": 0}
     assert sum(layer["encoded_bytes"] for layer in found["layers"]) < found["totals"]["flash_bytes"]
     scratch = max(layer["scratch_bytes"] for layer in found["layers"])
     assert scratch == found["totals"]["scratch_bytes"] > 0

@@ -39,8 +39,8 @@ def run_all(folder: Path, **options: Any) -> dict[str, Any]:
     with RunLog.create(folder, setup) as log:
         target = ScriptedTarget(**options)
         target.to_host += b"noise\0"
-        session = Session(target, log=log)
-        summary.greet(session.hello())
+        session = Session(target, log=log, observe=summary.observe)
+        session.hello()
         for run in session.run(0, 5):
             summary.add(run)
         log.finish(summary.document())
@@ -112,7 +112,7 @@ def test_an_interruption_between_capture_and_records_is_mended(tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         work()
     files = content(tmp_path / "log")
-    assert files["run.jsonl"].count(b"\n") == 1 + 6
+    assert files["run.jsonl"].count(b"\n") == 1 + 6 + 1
     assert json.loads(files["summary.json"])["runs"] == 1
 
 

@@ -196,7 +196,8 @@ def test_commands_are_what_the_tables_say() -> None:
     assert isinstance(frame, Frame)
     assert (frame.type, frame.sequence, frame.boot_id) == (native.number("record", "run"), 5, 0)
     fields = native.layout("run").unpack(frame.payload)
-    assert fields == {"run": 1, "count": 2, "first_row": 3, "flags": 1}
+    given = {"run": 1, "count": 2, "first_row": 3, "flags": 1}
+    assert fields == given | {"every": 0, "rate": 0, "rows": 0}
     assert command("abort", 0) == encode(native.number("record", "abort"), 0, bytes(4))
     with pytest.raises(KeyError):
         command("ping", 0, none=1)

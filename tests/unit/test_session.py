@@ -91,7 +91,7 @@ def test_noise_without_end_is_given_up() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"protocol": 2}, "speaks protocol 2, this host 1"),
+        ({"protocol": 1}, "speaks protocol 1, this host 2"),
         ({"tables_crc": 0x12AB}, "other tables .CRC 000012ab, here"),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_hello_of_another_size_is_one_of_another_version() -> None:
     short = native.layout("hello").pack()[:-4]
     frame = encode_frame(native.number("record", "hello"), 0, short, 1)
     target.answers["ping"] = lambda fields, tail: frame
-    with pytest.raises(DeviceError, match="HELLO of another version: hello of 116 bytes"):
+    with pytest.raises(DeviceError, match="HELLO of another version: hello of 124 bytes"):
         Session(target).hello()
 
 
@@ -149,9 +149,10 @@ def test_runs_are_numbered_over_the_session() -> None:
     (run,) = session.run(0, 1, flags=FLAG_RESET_STATE)
     assert (run.run, run.outputs, run.end.count) == (3, (OUTPUT.tobytes(),), 160)
     sent = [fields for name, fields, _ in target.received if name == "run"]
+    all_of_it = {"every": 0, "rate": 0, "rows": 0}
     assert sent == [
-        {"run": 0, "count": 3, "first_row": 5, "flags": 0},
-        {"run": 3, "count": 1, "first_row": 0, "flags": 2},
+        {"run": 0, "count": 3, "first_row": 5, "flags": 0} | all_of_it,
+        {"run": 3, "count": 1, "first_row": 0, "flags": 2} | all_of_it,
     ]
 
 
@@ -275,7 +276,7 @@ def test_tensors(row: int | tuple[bytes, ...]) -> None:
         records = [*run_records(fields["run"], unit="none", counts=(0, 0), total=0)]
         head = {"run": fields["run"], "node": 1, "tensor": 2, "offset": 0, "total_bytes": 2}
         records.insert(1, ("tensor_data", b"ab", head))
-        return b"".join(target.frame(name, tail, **f) for name, tail, f in records)
+        return target.frames(*records, ("memory", b"", {"run": fields["run"] + 1}))
 
     target.answers["run"] = answer
     assert session.tensors(row) == {(1, 2): b"ab"}

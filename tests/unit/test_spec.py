@@ -32,7 +32,7 @@ def test_spec_shows_every_table_and_struct() -> None:
     assert structs == set(native.layouts())
     assert tables == {
         "status", "section", "type", "place", "op", "kernel", "in_place", "isa", "encoding",
-        "record", "unit",
+        "record", "reset_reason", "unit",
     }  # fmt: skip
 
 

@@ -45,12 +45,12 @@ const es_port_info_t *es_port_init(void) {
     return &info;
 }
 
-void es_port_write(const uint8_t *data, uint32_t bytes) {
-    for (uint32_t i = 0; i < bytes; i++) {
-        while ((uart()->state & UART_STATE_TX_FULL) != 0) {
-        }
-        uart()->data = data[i];
+uint32_t es_port_write(const uint8_t *data, uint32_t bytes) {
+    uint32_t taken = 0;
+    while (taken < bytes && (uart()->state & UART_STATE_TX_FULL) == 0) {
+        uart()->data = data[taken++];
     }
+    return taken;
 }
 
 uint32_t es_port_read(uint8_t *data, uint32_t capacity_bytes) {
@@ -85,4 +85,10 @@ void es_port_idle(void) {
     es_mps2_counter_stop();
     es_cortex_m_wait_irq(es_mps2.uart_rx_irq);
     start_counter(instructions);
+}
+
+void es_port_reset(void) {
+    while ((uart()->state & UART_STATE_TX_FULL) != 0) {
+    }
+    es_cortex_m_reset();
 }

@@ -80,10 +80,27 @@ static void start_timer(void) {
     TIM2_CR1 = TIM2_CR1_ON;
 }
 
+/* The flags tell on silicon what the memory of the start before cannot; in QEMU they read 0. */
+static void refine_reset_reason(void) {
+    const uint32_t flags = RCC_CSR;
+    RCC_CSR = RCC_CSR_CLEAR;
+    if (info.reset_reason != ES_RESET_unknown) {
+        return;
+    }
+    if ((flags & RCC_CSR_WATCHDOGS) != 0) {
+        info.reset_reason = ES_RESET_watchdog;
+    } else if ((flags & RCC_CSR_BROWN_OUT) != 0) {
+        info.reset_reason = ES_RESET_brown_out;
+    } else if ((flags & RCC_CSR_PIN) != 0) {
+        info.reset_reason = ES_RESET_pin;
+    }
+}
+
 const es_port_info_t *es_port_init(void) {
     const uint32_t clock_hz = start_clock();
     start_uart(clock_hz);
     es_cortex_m_describe(&info);
+    refine_reset_reason();
     if (start_cycle_counter()) {
         counter = &DWT_CYCCNT;
         info.unit = ES_UNIT_cycles;
@@ -98,15 +115,12 @@ const es_port_info_t *es_port_init(void) {
     return &info;
 }
 
-/* Waits for the last bit too, since a restart may come next. */
-void es_port_write(const uint8_t *data, uint32_t bytes) {
-    for (uint32_t i = 0; i < bytes; i++) {
-        while ((USART1_SR & USART_SR_TX_EMPTY) == 0) {
-        }
-        USART1_DR = data[i];
+uint32_t es_port_write(const uint8_t *data, uint32_t bytes) {
+    uint32_t taken = 0;
+    while (taken < bytes && (USART1_SR & USART_SR_TX_EMPTY) != 0) {
+        USART1_DR = data[taken++];
     }
-    while ((USART1_SR & USART_SR_TX_DONE) == 0) {
-    }
+    return taken;
 }
 
 uint32_t es_port_read(uint8_t *data, uint32_t capacity_bytes) {
@@ -135,4 +149,10 @@ void es_port_idle(void) {
     (void)es_port_ticks();
     es_cortex_m_wait_irq(USART1_IRQ);
     last = *counter;
+}
+
+void es_port_reset(void) {
+    while ((USART1_SR & USART_SR_TX_DONE) == 0) {
+    }
+    es_cortex_m_reset();
 }

@@ -22,6 +22,11 @@
 #define RCC_APB1ENR_TIM2 1u
 #define RCC_APB2ENR REGISTER(0x40023844u)
 #define RCC_APB2ENR_USART1 (1u << 4)
+#define RCC_CSR REGISTER(0x40023874u)
+#define RCC_CSR_CLEAR (1u << 24)
+#define RCC_CSR_BROWN_OUT (1u << 25)
+#define RCC_CSR_PIN (1u << 26)
+#define RCC_CSR_WATCHDOGS (3u << 29) /* independent, window */
 
 #define FLASH_ACR REGISTER(0x40023C00u)
 #define FLASH_ACR_LATENCY_MASK 7u

@@ -76,7 +76,13 @@ static const sequence_t sequences[] = {SEQUENCES(ROW)};
 static uint32_t buffer[16];
 static uint64_t ends[COUNT + 1];
 
-static void send_text(const char *text) { es_port_write((const uint8_t *)text, (uint32_t)strlen(text)); }
+static void send(const uint8_t *data, uint32_t bytes) {
+    for (uint32_t sent = 0; sent < bytes;) {
+        sent += es_port_write(data + sent, bytes - sent);
+    }
+}
+
+static void send_text(const char *text) { send((const uint8_t *)text, (uint32_t)strlen(text)); }
 
 static void send_number(uint64_t value) {
     char digits[24];

@@ -1,13 +1,22 @@
 /* Stands in for the application: answers one-letter commands with lines of text, to test a board's port alone. */
+#include <stdbool.h>
 #include <string.h>
 
+#include "es_paint.h"
 #include "es_port.h"
 
 #define ECHO 'e' /* all that follows is sent back */
 
 static const es_port_info_t *info;
+static bool goes_on; /* after a fault, as the application does */
 
-static void send_text(const char *text) { es_port_write((const uint8_t *)text, (uint32_t)strlen(text)); }
+static void send(const uint8_t *data, uint32_t bytes) {
+    for (uint32_t sent = 0; sent < bytes;) {
+        sent += es_port_write(data + sent, bytes - sent);
+    }
+}
+
+static void send_text(const char *text) { send((const uint8_t *)text, (uint32_t)strlen(text)); }
 
 static void send_number(uint64_t value) {
     char digits[24];
@@ -29,6 +38,9 @@ void es_app_fault(uint32_t detail, uint32_t pc, uint32_t lr) {
     send_number(pc);
     send_number(lr);
     send_text("\n");
+    if (goes_on) {
+        return;
+    }
     for (;;) {
         es_port_idle();
     }
@@ -117,7 +129,7 @@ __attribute__((noinline)) static void undefined(void) { __asm volatile("udf #0")
 static void echo(void) {
     uint8_t data[64];
     for (;;) {
-        es_port_write(data, es_port_read(data, sizeof(data)));
+        send(data, es_port_read(data, sizeof(data)));
     }
 }
 
@@ -158,6 +170,20 @@ static void answer(uint8_t command) {
             break;
         case 'u':
             undefined();
+            break;
+        case 'U':
+            goes_on = true;
+            undefined();
+            break;
+        case 'h':
+            send_number(info->stack.bytes);
+            send_number(info->stack.bytes - es_painted_until(info->stack.base, info->stack.bytes));
+            break;
+        case 'D':
+            send_number(dig(8));
+            break;
+        case 'b':
+            send_number(info->reset_reason);
             break;
         case 'r':
             es_port_reset();
