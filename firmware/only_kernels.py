@@ -3,8 +3,8 @@
     python firmware/only_kernels.py ROOT KERNEL,KERNEL FOLDER
 
 FOLDER gets kernels.def, encodings.def, ops.def and skips.def with the rows of these kernels and of
-the encodings and operators that they name. es_tables.c then takes no other function's address, and the
-linker drops what nobody refers to. The ids stay those of the full tables.
+the encodings and operators that they name. es_tables.c then takes no other function's address, and
+the linker drops what nobody refers to. The ids stay those of the full tables.
 """
 
 import argparse
