@@ -12,20 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgesparse.deploy.boards import find_board
-from edgesparse.deploy.native import NativeTarget
-from edgesparse.deploy.session import FLAG_RESET_STATE, Session
 from edgesparse.edges import device_input
 from edgesparse.encode import Zeros, encode
 from edgesparse.errors import UsageError
 from edgesparse.image import build_image
-from edgesparse.inputs import Inputs, batch_bytes, rows_for
+from edgesparse.inputs import Inputs
 from edgesparse.meta import LayerMeta, Meta, ProfileMeta, TensorZerosMeta
 from edgesparse.model import Model
+from edgesparse.rows import count_zeros, device_rows
 from edgesparse.telemetry.log import read_runs
-from edgesparse.telemetry.runs import RunResult
 
 __all__ = ["ASSUMED_AFTER_RELU", "Profile", "assumed", "profile_rows", "profile_run"]
 
@@ -84,12 +80,9 @@ class _Shares:
         return Profile(source, runs, zeros)
 
 
-def _add_run(shares: _Shares, model: Model, layers: Sequence[LayerMeta], run: RunResult) -> None:
-    for record in run.layers:
-        elements = layers[record.layer].activations
-        if elements:
-            tensors = model.nodes[record.layer].outputs
-            shares.add(tensors, record.activation_zeros, elements)
+def _add_layer(shares: _Shares, model: Model, layer: LayerMeta, zeros: int) -> None:
+    if layer.activations:
+        shares.add(model.nodes[layer.index].outputs, zeros, layer.activations)
 
 
 def profile_rows(model: Model, inputs: Inputs, rows: Sequence[int], source: str) -> Profile:
@@ -98,21 +91,14 @@ def profile_rows(model: Model, inputs: Inputs, rows: Sequence[int], source: str)
     Raises what rows_for raises.
     """
     image = build_image(encode(model))
-    fed: tuple[NDArray[np.int8], ...] = rows_for(image.meta.inputs, inputs, rows)
-    board = find_board("native")
+    fed = device_rows(model, inputs, rows)
     shares = _Shares()
-    batch = batch_bytes(fed)
-    with NativeTarget(board, image.device_bytes(), batch, image.arena_bytes) as target:
-        session = Session(target)
-        session.hello()
-        for i in range(len(rows)):
-            reset = FLAG_RESET_STATE if image.has_state and i == 0 else 0
-            (run,) = session.run(i, 1, flags=reset)
-            _add_run(shares, model, image.meta.layers, run)
-    for index, values, meta in zip(model.inputs, fed, image.meta.inputs, strict=True):
-        for row in values:
-            zeros = int(np.count_nonzero(row == meta.zero_point))
-            shares.add([device_input(model, index)], zeros, row.size)
+    for counts in count_zeros(image, list(fed.values())):
+        for node, zeros in zip(image.nodes, counts, strict=True):
+            _add_layer(shares, model, image.meta.layers[node["layer"]], int(zeros))
+    for index, values in fed.items():
+        for row in values == model.tensors[index].affine()[1]:
+            shares.add([index], int(np.count_nonzero(row)), row.size)
     return shares.profile(source, len(rows))
 
 
@@ -136,7 +122,9 @@ def profile_run(model: Model, folder: Path) -> Profile:
     _check_same(model, setup.meta, folder)
     shares = _Shares()
     for run in runs:
-        _add_run(shares, model, setup.meta.layers, run)
+        for record in run.layers:
+            layer = setup.meta.layers[record.layer]
+            _add_layer(shares, model, layer, record.activation_zeros)
         row = run.run % setup.rows
         for index, meta, zeros in zip(
             model.inputs, setup.meta.inputs, setup.input_zeros, strict=True

@@ -7,7 +7,16 @@ import numpy as np
 from edgesparse import ops
 from edgesparse.edges import device_input, input_meta, output_meta
 from edgesparse.encode import Encoded, Goal
-from edgesparse.meta import GoalMeta, LayerMeta, Meta, NarrowedMeta, ProfileMeta, SparsifyMeta
+from edgesparse.encode.narrow import Narrowing
+from edgesparse.meta import (
+    GoalMeta,
+    LayerMeta,
+    Meta,
+    NarrowedMeta,
+    ProfileMeta,
+    SparsifyMeta,
+    UnevenMeta,
+)
 from edgesparse.model import Model, Node
 
 
@@ -52,8 +61,14 @@ def _constants(encoded: Encoded, tensor_index: int, *, zeros: bool = False) -> i
     if narrowing is None:
         return 0
     tensor = encoded.source.tensors[tensor_index]
-    values = [v for v in narrowing.constants.values() if not zeros or v == tensor.affine()[1]]
-    return tensor.elements // narrowing.width * len(values)
+    places = tensor.elements // narrowing.width
+    if not zeros:
+        return places * len(narrowing.constants)
+    zero_point = tensor.affine()[1]
+    return sum(
+        places // values.size * int(np.count_nonzero(values == zero_point))
+        for values in narrowing.constants.values()
+    )
 
 
 def _name(model: Model, node: Node) -> str:
@@ -96,6 +111,28 @@ def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
     )
 
 
+def _narrowed(index: int, narrowing: Narrowing) -> NarrowedMeta:
+    """Channels of one value, and those whose values go by class of place."""
+    even = {i: int(v[0, 0]) for i, v in narrowing.constants.items() if v.size == 1}
+    others = {i: v.reshape(-1) for i, v in narrowing.constants.items() if v.size != 1}
+    if not others:
+        uneven = None
+    else:
+        found, classes = np.unique(np.stack(list(others.values())), axis=1, return_inverse=True)
+        uneven = UnevenMeta(
+            classes=tuple(classes.reshape(-1).tolist()),
+            channels=tuple(others),
+            values=tuple(tuple(row) for row in found.tolist()),
+        )
+    return NarrowedMeta(
+        tensor=index,
+        width=narrowing.width,
+        kept=narrowing.kept,
+        constants=tuple(even.items()),
+        uneven=uneven,
+    )
+
+
 def _goal(goal: Goal) -> GoalMeta:
     return GoalMeta(
         optimize=goal.optimize,
@@ -127,14 +164,6 @@ def describe(
         inputs=tuple(input_meta(model, i) for i in model.inputs),
         outputs=tuple(output_meta(model, i) for i in model.outputs),
         tensors=tuple(encoded.device_tensors()),
-        narrowed=tuple(
-            NarrowedMeta(
-                tensor=index,
-                width=narrowing.width,
-                kept=narrowing.kept,
-                constants=tuple(narrowing.constants.items()),
-            )
-            for index, narrowing in encoded.narrowings.items()
-        ),
+        narrowed=tuple(_narrowed(*each) for each in encoded.narrowings.items()),
         scratch_bytes=scratch_bytes,
     )

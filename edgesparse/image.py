@@ -22,7 +22,7 @@ from edgesparse.meta import Meta, ProfileMeta, SparsifyMeta
 
 _ALIGN_BYTES = 16
 _MAGIC = 0x314D5345
-_VERSION_MAJOR = 2
+_VERSION_MAJOR = 3
 _REQUIRED = 1
 _CRC_AT = 12
 

@@ -105,6 +105,7 @@ class LayerSparsityMeta(_Frozen):
     threshold: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     method: str = ""
     granularity: str = ""
+    compensated: bool = False
 
 
 class BlockMeta(_Frozen):
@@ -153,17 +154,30 @@ class ProfileMeta(_Frozen):
     tensors: tuple[TensorZerosMeta, ...]
 
 
+class UnevenMeta(_Frozen):
+    """Channels left out that have another constant in other places.
+
+    classes: the class of each place of an image.  values: [channels, classes].
+    """
+
+    classes: tuple[int, ...]
+    channels: tuple[int, ...]
+    values: tuple[tuple[int, ...], ...]
+
+
 class NarrowedMeta(_Frozen):
     """A tensor of which the device leaves channels out, that is indices of the last dimension.
 
     tensor: its index in the .tflite.  width: its channels there.  kept: those of the device, in
-    order.  constants: (channel, value) of others; nobody reads the rest.
+    order.  constants: (channel, value) of others, uneven: of those whose value is not the same
+    everywhere; nobody reads the rest.
     """
 
     tensor: int
     width: int = Field(ge=1)
     kept: tuple[int, ...]
     constants: tuple[tuple[int, int], ...]
+    uneven: UnevenMeta | None = None
 
 
 class Meta(_Frozen):
@@ -209,3 +223,35 @@ class Meta(_Frozen):
                 f"section meta has version {meta.version}, this reader knows {VERSION}"
             )
         return meta
+
+
+def unknown_meta() -> Meta:
+    """Of an image that nothing is known of but what its device says; it has no layers."""
+    return Meta(
+        name="unknown",
+        source_sha256="",
+        sparsify=None,
+        layers=(),
+        inputs=(),
+        outputs=(),
+        tensors=(),
+        scratch_bytes=0,
+    )
+
+
+def unknown_layer(node: int, index: int, activations: int) -> LayerMeta:
+    """A layer of such an image, from what its records say."""
+    return LayerMeta(
+        index=index,
+        name=f"node {node}",
+        op="",
+        encoding="",
+        kernel="",
+        node=node,
+        macs=0,
+        weights=0,
+        weight_zeros=0,
+        activations=activations,
+        dense_bytes=0,
+        encoded_bytes=0,
+    )

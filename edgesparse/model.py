@@ -227,28 +227,49 @@ def with_weights(model: Model, arrays: Mapping[int, NDArray[Any]]) -> Model:
     return parse_model(bytes(source), name=model.name)
 
 
-def with_scales(model: Model, factors: Mapping[int, float]) -> Model:
-    """Return a copy of the model with the scales of some tensors multiplied by a factor each.
+def with_scales(model: Model, factors: Mapping[int, NDArray[Any]]) -> Model:
+    """Return a copy of the model with the scales of some tensors multiplied by factors.
 
-    The float32 scales are patched in place.  Raises ModelError where a tensor has no scales or
-    shares them with another one in the file.
+    Args:
+        model: the model, which stays as it is.
+        factors: per tensor index one factor for each of its scales.
+
+    The float32 scales are patched in place.  Raises ModelError where a tensor has no scales, shares
+    them with another one in the file, or has another number of them.
     """
     source = bytearray(model.source)
+    places = _own_scales(model)
+    for index, factor in factors.items():
+        quantization = model.tensors[index].quantization
+        if index not in places or quantization is None:
+            raise ModelError(f"tensor '{model.tensors[index].label}' has no scales of its own")
+        scales = np.array(quantization.scales, np.float32)
+        if factor.shape != scales.shape:
+            raise ModelError(
+                f"tensor '{model.tensors[index].label}' has {scales.size} scales,"
+                f" given are factors {list(factor.shape)}"
+            )
+        scales *= factor.astype(np.float32)
+        place = places[index]
+        source[place : place + scales.nbytes] = scales.astype("<f4").tobytes()
+    return parse_model(bytes(source), name=model.name)
+
+
+def has_own_scales(model: Model, index: int) -> bool:
+    """Whether a tensor has scales that no other tensor has in the same bytes of the file."""
+    return index in _own_scales(model)
+
+
+def _own_scales(model: Model) -> dict[int, int]:
+    """Where in the file the scales of a tensor begin, by its index, if they are its alone."""
     graph = tflite.Model.GetRootAs(model.source, 0).Subgraphs(0)
     places: dict[int, list[int]] = {}
     for tensor in model.tensors:
-        if tensor.quantization is not None:
+        if tensor.quantization is not None and tensor.quantization.scales:
             # Vector 2 of table QuantizationParameters, which is field 4 of table Tensor.
             table = graph.Tensors(tensor.index).Quantization()._tab
             places.setdefault(table.Vector(table.Offset(4 + 2 * 2)), []).append(tensor.index)
-    for index, factor in factors.items():
-        place = next((at for at, users in places.items() if users == [index]), None)
-        quantization = model.tensors[index].quantization
-        if place is None or quantization is None:
-            raise ModelError(f"tensor '{model.tensors[index].label}' has no scales of its own")
-        scales = np.array(quantization.scales, np.float32) * np.float32(factor)
-        source[place : place + scales.nbytes] = scales.astype("<f4").tobytes()
-    return parse_model(bytes(source), name=model.name)
+    return {users[0]: place for place, users in places.items() if len(users) == 1}
 
 
 def save_model(model: Model, path: Path | str) -> None:

@@ -212,7 +212,7 @@ def check_image(
     return Check(status, section[0], offset[0], tuple(macs[i] for i in range(nodes)))
 
 
-def run_rows(image: bytes, rows: int, inputs: bytes, *, out_bytes: int) -> bytes:
+def run_rows(image: bytes, rows: int, inputs: bytes, *, out_bytes: int, zeros: Any = None) -> bytes:
     """Run an image on rows, in order, from the reset state; several threads may do so at once.
 
     Args:
@@ -220,6 +220,8 @@ def run_rows(image: bytes, rows: int, inputs: bytes, *, out_bytes: int) -> bytes
         rows: how many.
         inputs: the bytes of all model inputs, row by row.
         out_bytes: size of all model outputs of all rows.
+        zeros: None, or a writable buffer of uint32 [rows, nodes] that is filled with how many of
+            each node's outputs were zeros.
 
     Returns:
         The bytes of all model outputs, row by row.
@@ -227,7 +229,18 @@ def run_rows(image: bytes, rows: int, inputs: bytes, *, out_bytes: int) -> bytes
     Raises MemoryError, and ValueError where the loader refuses the image or a size does not fit.
     """
     out = _ffi.new("uint8_t[]", max(out_bytes, 1))
-    status = _lib.es_native_run_rows(image, len(image), rows, inputs, len(inputs), out, out_bytes)
+    counts = _ffi.NULL if zeros is None else _ffi.from_buffer("uint32_t[]", zeros, True)
+    status = _lib.es_native_run_rows(
+        image,
+        len(image),
+        rows,
+        inputs,
+        len(inputs),
+        out,
+        out_bytes,
+        counts,
+        0 if zeros is None else len(counts),
+    )
     if status == number("status", "no_memory"):
         raise MemoryError("native run: image and arena")
     if status != number("status", "ok"):

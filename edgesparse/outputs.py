@@ -13,7 +13,7 @@ from edgesparse.errors import FormatError
 from edgesparse.meta import HostStep, Meta, OutputMeta
 from edgesparse.quantize import int8_to_float, log_softmax_float, requantize, softmax_float
 
-__all__ = ["finish_outputs", "first_maximum", "same_values"]
+__all__ = ["finish_output", "finish_outputs", "first_maximum", "same_values"]
 
 FLOAT_TOLERANCE = 1e-6
 """How far a float output may be from the expected one."""
@@ -47,10 +47,11 @@ def finish_outputs(meta: Meta, outputs: Sequence[bytes]) -> list[NDArray[Any]]:
     """
     if len(outputs) != len(meta.outputs):
         raise FormatError(f"{len(outputs)} outputs, the model has {len(meta.outputs)}")
-    return [_finish(output, data) for output, data in zip(meta.outputs, outputs, strict=True)]
+    return [finish_output(output, data) for output, data in zip(meta.outputs, outputs, strict=True)]
 
 
-def _finish(output: OutputMeta, data: bytes) -> NDArray[Any]:
+def finish_output(output: OutputMeta, data: bytes) -> NDArray[Any]:
+    """Return one output from the device's bytes.  Raises what finish_outputs does."""
     if len(data) != math.prod(output.shape):
         raise FormatError(
             f"output '{output.name}' has {len(data)} bytes, its shape is {list(output.shape)}"

@@ -11,6 +11,7 @@ from edgesparse import demo
 from edgesparse.activations import Profile, assumed, profile_rows, profile_run
 from edgesparse.analyze import analyze
 from edgesparse.blocks import policy_blocks
+from edgesparse.calibration import Calibration, drawn, judged, span, working
 from edgesparse.encode import Encoded, Goal, encode
 from edgesparse.encode.cost import DEFAULT_CPU
 from edgesparse.errors import DoesNotFitError, UsageError
@@ -19,7 +20,9 @@ from edgesparse.image import Image, build_image, read_image
 from edgesparse.inputs import Inputs, load_inputs
 from edgesparse.meta import LayerSparsityMeta, SparsifyMeta
 from edgesparse.model import Model, parse_model, save_model
+from edgesparse.rows import device_rows
 from edgesparse.sparsify import LayerSparsity, Policy, Rule, rule_of, sparsify
+from edgesparse.sparsify.compensate import ALLOCATIONS, compensate_model, share_out
 from edgesparse.sparsify.table import describe_layers
 
 __all__ = [
@@ -35,6 +38,7 @@ __all__ = [
     "prepare_image",
     "read_model",
     "thin",
+    "with_demo_rows",
 ]
 
 _IMAGE_MAGIC = b"ESM1"
@@ -52,7 +56,9 @@ class Recipe:
     encoding, keep_dead: see encode.  optimize, cpu, max_ram, max_flash: see encode.Goal; cpu None:
     that of the destination.  skip_activations: AUTO or OFF.  profile: an .npz or the folder of a
     run, to take the zeros of activations from; profile_rows: the first row of the .npz and the one
-    behind the last.
+    behind the last.  compensate: every rule compensates; without a method, sparsity is the share of
+    all weights, which layers share as allocation says, see sparsify.compensate.  calibration: an
+    .npz with rows for that; calibration_rows: as profile_rows.
     """
 
     method: str = "none"
@@ -70,8 +76,21 @@ class Recipe:
     skip_activations: str = AUTO
     profile: Path | None = None
     profile_rows: tuple[int, int] | None = None
+    compensate: bool = False
+    allocation: str | None = None
+    calibration: Path | None = None
+    calibration_rows: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        if self.calibration_rows is not None and self.calibration is None:
+            raise UsageError("--calibration-rows needs --calibration")
+        if self.allocation not in (None, *ALLOCATIONS):
+            listed = ", ".join(ALLOCATIONS)
+            raise UsageError(f"unknown allocation '{self.allocation}', there are: {listed}")
+        if self.allocation is not None and not self.shares_out:
+            raise UsageError(
+                "--allocation shares out --sparsity where --compensate has no --method or --policy"
+            )
         if self.skip_activations not in (AUTO, OFF):
             raise UsageError(f"--skip-activations is {AUTO} or {OFF}, not {self.skip_activations}")
         if self.profile_rows is not None and self.profile is None:
@@ -93,10 +112,20 @@ class Recipe:
             kernels=destination.kernels,
         )
 
+    @property
+    def shares_out(self) -> bool:
+        """Whether layers share the zeros by what they cost the outputs."""
+        return self.compensate and self.policy is None and self.method == "none"
+
     def rules(self) -> Rule | Policy:
-        """What sparsify takes.  Raises UsageError for parts that do not belong together."""
+        """What sparsify takes, or compensate_model if a rule compensates.
+
+        Raises UsageError for parts that do not belong together.
+        """
         if self.policy is None:
-            return rule_of(self.method, self.sparsity, self.value, self.granularity)
+            method = "topk" if self.shares_out else self.method
+            rule = rule_of(method, self.sparsity, self.value, self.granularity)
+            return replace(rule, compensate=self.compensate)
         if (self.method, self.sparsity, self.value, self.granularity) != (
             "none",
             0.0,
@@ -107,7 +136,7 @@ class Recipe:
                 "--policy stands in the place of --method, --sparsity, --value and --granularity",
                 hint="write them into the policy's table [default]",
             )
-        return self.policy
+        return self.policy.compensating() if self.compensate else self.policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +168,55 @@ class Converted:
     encoded: Encoded
 
 
-def thin(model: Model, recipe: Recipe) -> tuple[Model, SparsifyMeta]:
-    """Set small weights to zero as the recipe says."""
-    thinned, layers = sparsify(model, recipe.rules(), depthwise=recipe.depthwise)
+def thin(
+    model: Model, recipe: Recipe, destination: Destination = ANYWHERE
+) -> tuple[Model, SparsifyMeta]:
+    """Set small weights to zero as the recipe says, and move the others if that compensates."""
+    thinned, layers, _ = _thinned(model, recipe, destination)
     return thinned, _sparsify_meta(model, recipe, layers)
+
+
+def _thinned(
+    model: Model, recipe: Recipe, destination: Destination
+) -> tuple[Model, tuple[LayerSparsity, ...], Calibration | None]:
+    """The new model, what became of its layers, and what it was calibrated on, if it was."""
+    rules = recipe.rules()
+    every = (rules,) if isinstance(rules, Rule) else rules.rules()
+    if not any(rule.compensate for rule in every):
+        return *sparsify(model, rules, depthwise=recipe.depthwise), None
+    calibration = _calibration_of(recipe, destination)
+    rows = device_rows(model, calibration.inputs, calibration.rows)
+    with working(f"compensating on {len(calibration.rows)} rows") as progress:
+        shared = None
+        if recipe.shares_out:
+            shared = share_out(
+                model,
+                rows,
+                recipe.sparsity,
+                allocation=recipe.allocation or ALLOCATIONS[0],
+                granularity=recipe.granularity,
+                depthwise=recipe.depthwise,
+                progress=progress,
+            )
+        found = compensate_model(
+            model, shared or rules, rows, depthwise=recipe.depthwise, progress=progress
+        )
+    return *found, calibration
+
+
+def _calibration_of(recipe: Recipe, destination: Destination) -> Calibration:
+    """The rows that the recipe names, else of those that are left over."""
+    if recipe.calibration is not None:
+        inputs = load_inputs(recipe.calibration)
+        if recipe.calibration_rows is None:
+            return drawn(inputs)
+        return span(inputs, *recipe.calibration_rows, str(recipe.calibration))
+    if destination.inputs is not None and destination.rows:
+        return drawn(destination.inputs, among=destination.rows)
+    raise UsageError(
+        "compensation needs input rows to calibrate on",
+        hint="give --calibration FILE.npz, or --inputs with more rows than are run",
+    )
 
 
 def _sparsify_meta(model: Model, recipe: Recipe, layers: tuple[LayerSparsity, ...]) -> SparsifyMeta:
@@ -155,6 +229,7 @@ def _sparsify_meta(model: Model, recipe: Recipe, layers: tuple[LayerSparsity, ..
             threshold=layer.threshold,
             method=layer.method,
             granularity=layer.granularity,
+            compensated=layer.compensated,
         )
         for layer in layers
     )
@@ -173,7 +248,7 @@ def parse_rows(text: str) -> tuple[int, int]:
     """Rows FIRST-LAST, both included, as the first one and the one behind the last."""
     first, dash, last = text.partition("-")
     if not (dash and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-        raise UsageError(f"--profile-rows {text!r} is not FIRST-LAST, such as 100-119")
+        raise UsageError(f"rows {text!r} are not FIRST-LAST, such as 100-119")
     return int(first), int(last) + 1
 
 
@@ -202,7 +277,7 @@ def make_image(model: Model, recipe: Recipe, destination: Destination = ANYWHERE
 
     Raises DoesNotFitError where the recipe's limits cannot be met, and what the stages raise.
     """
-    thinned, meta = thin(model, recipe)
+    thinned, meta = thin(model, recipe, destination)
     goal = recipe.goal(destination)
     profile = assumed(thinned)
     if goal.skip_activations:
@@ -309,7 +384,7 @@ def convert_file(
     `output` None: beside the working directory, named after the model.  Returns the analysis of
     what was written, with the path under "output".
     """
-    made = make_image(read_model(path), recipe)
+    made = make_image(read_model(path), with_demo_rows(path, recipe))
     output = Path(f"{made.model.name}.esm") if output is None else output
     if tflite is not None:
         save_model(made.model, tflite)
@@ -318,14 +393,26 @@ def convert_file(
 
 
 def sparsify_file(path: Path | None, output: Path | None, recipe: Recipe) -> dict[str, Any]:
-    """Write a .tflite with small weights set to zero; return what became of its layers.
+    """Write a .tflite with weights set to zero; return what became of its layers.
 
-    `output` None: write nothing.  Only weights change, so that whatever opens the one opens the
-    other; where a layer's bytes in the file were another tensor's too, it gets its own and the file
-    grows by them.
+    `output` None: write nothing.  Only weights change, and with compensation biases and the scales
+    of both, so that whatever opens the one opens the other; where a layer's bytes in the file were
+    another tensor's too, it gets its own and the file grows by them.  Under "calibration" stands
+    what the calibration rows left over say, if there were any: see calibration.judged.
     """
     model = read_model(path)
-    thinned, layers = sparsify(model, recipe.rules(), depthwise=recipe.depthwise)
+    thinned, layers, calibration = _thinned(model, with_demo_rows(path, recipe), ANYWHERE)
     if output is not None:
         save_model(thinned, output)
-    return {"output": None if output is None else str(output)} | describe_layers(thinned, layers)
+    return {
+        "output": None if output is None else str(output),
+        **describe_layers(thinned, layers),
+        "calibration": None if calibration is None else judged(calibration, model, thinned),
+    }
+
+
+def with_demo_rows(path: Path | None, recipe: Recipe) -> Recipe:
+    """The recipe, calibrated on the bundled rows if the model is the bundled one."""
+    if path is None and recipe.calibration is None:
+        return replace(recipe, calibration=demo.data_path())
+    return recipe

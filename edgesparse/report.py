@@ -19,7 +19,7 @@ from typing_extensions import Self
 
 from edgesparse.blocks import block_rows
 from edgesparse.errors import FormatError
-from edgesparse.meta import LayerMeta, Meta
+from edgesparse.meta import LayerMeta, Meta, unknown_layer
 from edgesparse.names import short_name
 from edgesparse.outputs import finish_outputs, first_maximum, same_values
 from edgesparse.telemetry.cycles import CycleLog, RunCycles, add_cycles, check_cycles
@@ -43,6 +43,7 @@ __all__ = [
     "render_table",
     "short_name",
     "summarize",
+    "unknown_layers",
 ]
 
 SCHEMA_VERSION = 1
@@ -71,15 +72,14 @@ class Summary:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
+        self._layers = setup.meta.layers
         self._hello: Hello | None = None
         self._memory: Memory | None = None
         self._tally = Tally(setup.nonce)
         self._runs = 0
         self._unit = "none"
         self._count = 0
-        self._by_node = {
-            layer.node: _NodeSums() for layer in setup.meta.layers if layer.node is not None
-        }
+        self._by_node = _sums_of(self._layers)
         self._input_zeros = [_Values() for _ in setup.meta.inputs]
         self._has_outputs = True
         self._golden = [array.array() for array in setup.golden]
@@ -143,6 +143,9 @@ class Summary:
         """
         if run.run >= DUMP_RUNS_FROM:
             return
+        if not self._setup.meta.layers and self._runs == 0:
+            self._layers = unknown_layers(run.layers)
+            self._by_node = _sums_of(self._layers)
         if len(run.layers) != len(self._by_node):
             raise FormatError(
                 f"a run with {len(run.layers)} nodes, the image has {len(self._by_node)}"
@@ -166,6 +169,8 @@ class Summary:
 
     def _compare(self, run: RunResult) -> None:
         """Hold a run's outputs against label and expected outputs of its row."""
+        if not self._setup.meta.layers:
+            return  # nor are the outputs known
         outputs = finish_outputs(self._setup.meta, run.outputs)
         row = run.run % self._setup.rows
         if self._setup.labels is not None:
@@ -203,14 +208,14 @@ class Summary:
             "mismatches": len(self._mismatches) if has_mismatches else None,
             "totals": {
                 "count": self._mean(self._count),
-                "macs": sum(layer.macs for layer in meta.layers),
+                "macs": sum(layer.macs for layer in self._layers),
                 "macs_done": self._mean(sum(node.macs_done for node in sums)),
                 "flash_bytes": setup.flash_bytes,
                 "arena_bytes": setup.arena_bytes,
                 "scratch_bytes": meta.scratch_bytes,
                 "count_outside_layers": self._mean(self._count - in_layers),
             },
-            "layers": [self._layer(layer) for layer in meta.layers],
+            "layers": [self._layer(layer) for layer in self._layers],
             "runs_requested": setup.runs,
             "rows": setup.rows,
             "goal": None if meta.goal is None else meta.goal.model_dump(mode="json"),
@@ -289,7 +294,7 @@ class Summary:
         if layer.same_as_input is not None:
             return self._input_zeros[layer.same_as_input]
         if layer.same_as_layer is not None:
-            source = self._setup.meta.layers[layer.same_as_layer]
+            source = self._layers[layer.same_as_layer]
             return _Values() if source.node is None else self._zeros(source)
         return _Values()
 
@@ -297,6 +302,15 @@ class Summary:
 def _numbers(run: RunResult | WindowResult) -> range:
     """The numbers of the runs that it stands for."""
     return range(run.run, run.run + (run.runs if isinstance(run, WindowResult) else 1))
+
+
+def unknown_layers(records: Sequence[LayerRecord | LayerWindow]) -> tuple[LayerMeta, ...]:
+    """Return the layers of an image of which nothing is known but a run's records."""
+    return tuple(unknown_layer(each.node, each.layer, each.activations) for each in records)
+
+
+def _sums_of(layers: Iterable[LayerMeta]) -> dict[int, _NodeSums]:
+    return {layer.node: _NodeSums() for layer in layers if layer.node is not None}
 
 
 def _memory_document(memory: Memory) -> dict[str, int]:
@@ -489,7 +503,7 @@ class _RunTable:
     def _heading(self) -> Text:
         document = self._document
         runs, wanted = document["runs"], document["runs_requested"]
-        done = f"{runs:,}" if runs == wanted else f"{runs:,} of {wanted:,}"
+        done = f"{runs:,}" if wanted in (0, runs) else f"{runs:,} of {wanted:,}"
         noun = "run" if wanted == 1 else "runs"
         return Text.assemble(
             (document["model"], "bold"),
@@ -557,13 +571,7 @@ class _RunTable:
             cycles, part = totals["modelled_cycles"], document["cycles_part"]
             text = f"{cycles:,.0f} in all, {cycles / macs:.3f} per MAC"
             yield f"modelled cycles ({part})", Text(text)
-        yield (
-            "memory",
-            Text(
-                f"{totals['flash_bytes']:,} bytes of flash, {totals['arena_bytes']:,} bytes of RAM"
-                f" ({totals['scratch_bytes']:,} of them scratch){_high_water(document['memory'])}"
-            ),
-        )
+        yield "memory", Text(_memory_text(totals) + _high_water(document["memory"]))
         records = document["records"]
         if records["unsent"] or records["lost"]:
             text = f"{records['received']:,} of {records['sent']:,} received"
@@ -572,6 +580,14 @@ class _RunTable:
             yield "records", Text(text)
         if self._log is not None:
             yield "log", Text(str(self._log), overflow="fold")
+
+
+def _memory_text(totals: Mapping[str, Any]) -> str:
+    ram = f"{totals['arena_bytes']:,} bytes of RAM"
+    if totals["flash_bytes"] is None:  # nor is it known what the RAM is for
+        return ram
+    flash = f"{totals['flash_bytes']:,} bytes of flash"
+    return f"{flash}, {ram} ({totals['scratch_bytes']:,} of them scratch)"
 
 
 def _high_water(memory: Mapping[str, int] | None) -> str:

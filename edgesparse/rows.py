@@ -7,8 +7,9 @@ of the tensors before it need not be computed twice.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -16,13 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesparse import native, ops
-from edgesparse.edges import device_input, device_output, input_meta
+from edgesparse.edges import device_input, device_output, input_meta, output_meta
 from edgesparse.encode import encode
 from edgesparse.image import Image, build_image
 from edgesparse.inputs import Inputs, rows_for
 from edgesparse.model import Model, Node
 
-__all__ = ["Rows", "device_rows", "has_state", "logits_index", "run_image_rows", "run_tensors"]
+__all__ = [
+    "Rows",
+    "count_zeros",
+    "device_rows",
+    "follows",
+    "has_state",
+    "logits_of",
+    "run_image_rows",
+    "run_tensors",
+]
 
 Rows = NDArray[np.int8]
 """The values of one tensor in every row, of shape [rows, elements]."""
@@ -46,17 +56,41 @@ def device_rows(model: Model, inputs: Inputs, rows: Sequence[int]) -> dict[int, 
     }
 
 
-def logits_index(model: Model) -> int:
-    """The int8 tensor from which the first output's SOFTMAX is taken, or that output itself."""
-    index = device_output(model, model.outputs[0])
-    node = model.producer(index)
-    while node is not None and (node.op == "SOFTMAX" or _is_free(node)):
-        index = node.inputs[0]
+def logits_of(model: Model) -> dict[int, bool]:
+    """The int8 tensors from which outputs are made: before the SOFTMAX, where there is one.
+
+    True where there is one: then a constant on all elements of a row changes nothing.
+    """
+    found = {}
+    for output in model.outputs:
+        meta = output_meta(model, output)
+        is_softmax = any(step.op in ("SOFTMAX", "LOG_SOFTMAX") for step in meta.steps)
+        index = device_output(model, output)
         node = model.producer(index)
-    return index
+        while node is not None and (node.op == "SOFTMAX" or _is_free(node)):
+            is_softmax = is_softmax or node.op == "SOFTMAX"
+            index = node.inputs[0]
+            node = model.producer(index)
+        found[index] = is_softmax
+    return found
 
 
-def run_tensors(model: Model, given: Mapping[int, Rows], wanted: Sequence[int]) -> dict[int, Rows]:
+def follows(model: Model, indices: Iterable[int]) -> set[int]:
+    """Some tensors and all that is computed from them."""
+    found = set(indices)
+    for node in model.nodes:
+        if not found.isdisjoint(node.inputs):
+            found.update(node.outputs)
+    return found
+
+
+def run_tensors(
+    model: Model,
+    given: Mapping[int, Rows],
+    wanted: Sequence[int],
+    *,
+    threads: int | None = None,
+) -> dict[int, Rows]:
     """The values of int8 tensors, from those of tensors before them.
 
     Args:
@@ -64,6 +98,7 @@ def run_tensors(model: Model, given: Mapping[int, Rows], wanted: Sequence[int]) 
         given: values of tensors, by index, the same rows of each.  A model with state must be given
             its inputs, and its rows are run in order from the reset state.
         wanted: indices of the tensors to compute.
+        threads: that may run rows; None: one a processor.
 
     Raises UnsupportedModelError for a model that cannot run, and where a tensor does not follow
     from those given.
@@ -75,14 +110,16 @@ def run_tensors(model: Model, given: Mapping[int, Rows], wanted: Sequence[int]) 
         part = _part(model, given, needed)
         arrays = [given[index] for index in part.inputs]
         image = build_image(encode(part))
-        found |= zip(needed, run_image_rows(image, arrays), strict=True)
+        found |= zip(needed, run_image_rows(image, arrays, threads=threads), strict=True)
     return {index: found[root] for index, root in roots.items()}
 
 
-def run_image_rows(image: Image, arrays: Sequence[Rows]) -> tuple[Rows, ...]:
+def run_image_rows(
+    image: Image, arrays: Sequence[Rows], *, threads: int | None = None
+) -> tuple[Rows, ...]:
     """An image's outputs, [rows, elements] each, for the rows of its inputs.
 
-    Rows are shared out among the processors unless the model keeps state.
+    Rows are shared out among threads, by default one a processor, unless the model keeps state.
     """
     data = image.device_bytes()
     rows = np.concatenate(list(arrays), axis=1)
@@ -94,11 +131,25 @@ def run_image_rows(image: Image, arrays: Sequence[Rows]) -> tuple[Rows, ...]:
         )
         return np.frombuffer(out, np.int8).reshape(len(piece), int(sum(sizes)))
 
-    threads = 1 if image.has_state else os.cpu_count() or 1
-    threads = max(1, min(threads, len(rows) // _LEAST_ROWS_A_THREAD))
-    with ThreadPoolExecutor(threads) as pool:
-        out = np.concatenate(list(pool.map(run, np.array_split(rows, threads))))
+    most = 1 if image.has_state else threads or os.cpu_count() or 1
+    pieces = np.array_split(rows, max(1, min(most, len(rows) // _LEAST_ROWS_A_THREAD)))
+    with ThreadPoolExecutor(len(pieces)) as pool:
+        out = np.concatenate(list(pool.map(run, pieces)))
     return tuple(np.split(out, np.cumsum(sizes)[:-1], axis=1))
+
+
+def count_zeros(image: Image, arrays: Sequence[Rows]) -> NDArray[np.uint32]:
+    """How many outputs of each device node were zeros, [rows, nodes], as the device counts them.
+
+    Takes what run_image_rows takes.
+    """
+    rows = np.concatenate(list(arrays), axis=1)
+    out_bytes = len(rows) * sum(math.prod(output.shape) for output in image.meta.outputs)
+    zeros = np.zeros((len(rows), len(image.nodes)), np.uint32)
+    native.run_rows(
+        image.device_bytes(), len(rows), rows.tobytes(), out_bytes=out_bytes, zeros=zeros
+    )
+    return zeros
 
 
 def _is_free(node: Node) -> bool:
@@ -115,10 +166,11 @@ def _root(model: Model, index: int, given: Mapping[int, Rows]) -> int:
 
 
 def _part(model: Model, given: Mapping[int, Rows], wanted: Sequence[int]) -> Model:
-    """The model from some tensors to others; the whole with other outputs, if it keeps state."""
+    """The model from some tensors to others; all that the device runs, if it keeps state."""
     if has_state(model):
-        return replace(model, outputs=tuple(wanted))
-    missing, kept = set(wanted), []
+        on_device = [node for node in model.nodes if not ops.on_host(model, node)]
+        return _of_nodes(model, on_device, given, wanted)
+    missing, kept = set(wanted), list[Node]()
     for node in reversed(model.nodes):
         if missing.isdisjoint(node.outputs):
             continue
@@ -126,6 +178,11 @@ def _part(model: Model, given: Mapping[int, Rows], wanted: Sequence[int]) -> Mod
         missing |= {i for i in node.inputs if i >= 0 and not model.tensors[i].is_constant}
         missing -= given.keys()
     read = {i for node in kept for i in node.inputs}
-    inputs = tuple(index for index in given if index in read)
-    nodes = tuple(replace(node, index=i) for i, node in enumerate(reversed(kept)))
-    return replace(model, nodes=nodes, inputs=inputs, outputs=tuple(wanted))
+    return _of_nodes(model, kept[::-1], [index for index in given if index in read], wanted)
+
+
+def _of_nodes(
+    model: Model, nodes: Sequence[Node], inputs: Iterable[int], outputs: Iterable[int]
+) -> Model:
+    numbered = tuple(replace(node, index=i) for i, node in enumerate(nodes))
+    return replace(model, nodes=numbered, inputs=tuple(inputs), outputs=tuple(outputs))

@@ -1,20 +1,22 @@
-"""Accuracy, bytes and predicted instructions of a model against the zeros in its weights.
+"""Accuracy, bytes and instructions of a model against the zeros in its weights.
 
 Every point is a rule for all layers (sparsify.rule.Rule).  Accuracy is that of the kernels
-themselves, on board native, over the first rows of the data.  Points go into a file of one JSON
-object a line as soon as they are measured; a sweep that is started again takes over those that are
-there already, told by all that decides them: model, data, rows, rule and build.
+themselves, compiled for this computer, over the first rows of the data.  Costs are predicted, and
+measured on a board where there is one, as `edgesparse bench` measures them.  Points go into a file
+of one JSON object a line as soon as they are measured; a sweep that is started again takes over
+those that are there already, told by all that decides them: model, data, rows, rule, goal, board
+and build.
 
 A point is on the Pareto front if no other is at least as good in accuracy, bytes of flash and
-predicted instructions, and better in one.
+cost, and better in one.  The cost is the count measured if all points have one, else the
+instructions predicted.
 """
 
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,18 @@ from rich import box
 from rich.table import Table
 
 from edgesparse import native
-from edgesparse.deploy.run import Options, deploy_model
-from edgesparse.encode import Goal, encode
-from edgesparse.errors import FormatError, StoppedError, UsageError
-from edgesparse.files import read_file, write_file
-from edgesparse.inputs import load_inputs
+from edgesparse.bench.measure import RUNS, deployed
+from edgesparse.deploy.run import Options, destination_for
+from edgesparse.encode import Zeros
+from edgesparse.encode.cost import CYCLES, INSTRUCTIONS
+from edgesparse.encode.predict import predicted
+from edgesparse.errors import DoesNotFitError, FormatError, StoppedError, TargetError, UsageError
+from edgesparse.files import append_line, read_file, read_lines
+from edgesparse.inputs import Inputs, load_inputs
 from edgesparse.model import Model
-from edgesparse.pipeline import Recipe, read_model, thin
+from edgesparse.pipeline import ANYWHERE, Converted, Recipe, make_image, read_model
 from edgesparse.sparsify import Rule
+from edgesparse.sparsify.evaluate import evaluate
 from edgesparse.sparsify.rule import SHARE_METHODS
 
 __all__ = ["Sweep", "mark_front", "points_of", "render_sweep", "run_sweep"]
@@ -46,6 +52,8 @@ class Sweep:
         points: the rules, in order.
         rows: rows to measure the accuracy with, None for all.
         depthwise: thin depthwise convolutions too.
+        board: where to count; None: nowhere, costs are predicted alone.
+        choice: the rest of the recipe, such as its goal.
     """
 
     model: Path | None
@@ -53,6 +61,8 @@ class Sweep:
     points: tuple[Rule, ...]
     rows: int | None = None
     depthwise: bool = False
+    board: str | None = None
+    choice: Recipe = field(default_factory=Recipe)
 
 
 class _Key(BaseModel):
@@ -68,15 +78,25 @@ class _Key(BaseModel):
     value: tuple[float, ...]
     granularity: str
     depthwise: bool
+    optimize: str
+    cpu: str | None
+    board: str | None
 
 
 class _Point(_Key):
-    """A point as measured.  sparsity: zeros per weight over all layers that can be thinned."""
+    """A point as measured.
+
+    sparsity: zeros per weight over all layers that can be thinned.  measured: the mean count of the
+    first RUNS rows, in `unit`; None where there is no board or the model does not fit on it.
+    """
 
     sparsity: float
     accuracy: float
     flash_bytes: int
+    predicted_cycles: int
     predicted_instructions: int
+    measured: float | None
+    unit: str | None
 
 
 def points_of(
@@ -117,12 +137,20 @@ def run_sweep(sweep: Sweep, file: Path, progress: Callable[[str], None]) -> dict
     model = read_model(sweep.model)
     known = _read_points(file)
     found = []
-    for number, (rule, key) in enumerate(_keys(sweep, model, rows), start=1):
-        if key not in known:
-            progress(f"{number} of {len(sweep.points)}: {_name(rule)}")
-            known[key] = _measure(sweep, model, rule, key)
-            _append(file, known[key])
-        found.append(known[key].model_dump(mode="json"))
+    try:
+        for number, (rule, key) in enumerate(_keys(sweep, model, rows), start=1):
+            if key not in known:
+                progress(f"{number} of {len(sweep.points)}: {_name(rule)}")
+                known[key] = _measure(sweep, model, inputs, rule, key)
+                append_line(file, known[key].model_dump_json())
+            found.append(known[key].model_dump(mode="json"))
+    except (KeyboardInterrupt, StoppedError):
+        raise StoppedError("stopped; start it again to go on") from None
+    except DoesNotFitError:
+        raise
+    except TargetError as error:
+        progress(f"not measured: {error}")
+        return run_sweep(replace(sweep, board=None), file, progress)
     mark_front(found)
     return {"schema_version": 1, "model": model.name, "file": str(file), "points": found}
 
@@ -141,55 +169,71 @@ def _keys(sweep: Sweep, model: Model, rows: int) -> Iterator[tuple[Rule, _Key]]:
                 value=rule.value,
                 granularity=rule.granularity,
                 depthwise=sweep.depthwise,
+                optimize=sweep.choice.optimize,
+                cpu=sweep.choice.cpu,
+                board=sweep.board,
             ),
         )
 
 
 def _recipe(sweep: Sweep, rule: Rule) -> Recipe:
     takes_share = rule.method in SHARE_METHODS
-    return Recipe(
-        rule.method,
-        rule.value[0] if takes_share else 0.0,
-        sweep.depthwise,
+    return replace(
+        sweep.choice,
+        method=rule.method,
+        sparsity=rule.value[0] if takes_share else 0.0,
+        depthwise=sweep.depthwise,
         value=() if takes_share else rule.value,
         granularity=rule.granularity,
     )
 
 
-def _measure(sweep: Sweep, model: Model, rule: Rule, key: _Key) -> _Point:
+def _measure(sweep: Sweep, model: Model, inputs: Inputs, rule: Rule, key: _Key) -> _Point:
     recipe = _recipe(sweep, rule)
-    thinned, meta = thin(model, recipe)
-    with tempfile.TemporaryDirectory() as folder:
-        options = Options("native", inputs=sweep.data, runs=key.rows, log=Path(folder) / "log")
-        try:
-            document = deploy_model(sweep.model, recipe, options, quiet=True)
-        except StoppedError:
-            raise StoppedError("stopped; start it again to go on") from None
-    zeros = sum(each.zeros_after for each in meta.layers)
-    weights = sum(each.weights for each in meta.layers)
-    nodes = encode(thinned, goal=Goal(optimize="instructions")).nodes
+    options = None
+    if sweep.board is not None:
+        options = Options(board=sweep.board, inputs=sweep.data, runs=min(RUNS, inputs.rows))
+    place = ANYWHERE if options is None else destination_for(sweep.model, options)
+    made = make_image(model, recipe, place)
+    assert made.image.meta.sparsify is not None
+    layers = made.image.meta.sparsify.layers
+    weights = sum(each.weights for each in layers)
+    measured, unit = _counted(sweep, recipe, options)
     return _Point(
         **key.model_dump(),
-        sparsity=zeros / weights if weights else 0.0,
-        accuracy=document["accuracy"],
-        flash_bytes=document["totals"]["flash_bytes"],
-        predicted_instructions=sum(node.chosen.cost or 0 for node in nodes),
+        sparsity=sum(each.zeros_after for each in layers) / weights if weights else 0.0,
+        accuracy=evaluate(made.model, inputs, range(key.rows)).share,
+        flash_bytes=len(made.image.device_bytes()),
+        predicted_cycles=_predicted(made, CYCLES),
+        predicted_instructions=_predicted(made, INSTRUCTIONS),
+        measured=measured,
+        unit=unit,
     )
 
 
-def _read_points(file: Path) -> dict[_Key, _Point]:
-    """The points of a file, none where there is no file.
+def _predicted(made: Converted, unit: str) -> int:
+    profile = made.image.meta.profile
+    tensors = () if profile is None else profile.tensors
+    return predicted(made.encoded, {t.tensor: Zeros(t.mean, t.spread) for t in tensors}, unit)
 
-    A last line without an end was being written when the sweep was stopped; it is cut off.
-    """
-    if not file.exists():
-        return {}
-    data = read_file(file)
-    whole = data[: data.rfind(b"\n") + 1]
-    if whole != data:
-        write_file(file, whole)
+
+def _counted(
+    sweep: Sweep, recipe: Recipe, options: Options | None
+) -> tuple[float | None, str | None]:
+    """The count on the board and its unit, where there is a board with room for the model."""
+    if options is None:
+        return None, None
+    try:
+        document = deployed(sweep.model, recipe, options)
+    except DoesNotFitError:
+        return None, None
+    return document["totals"]["count"], document["unit"]
+
+
+def _read_points(file: Path) -> dict[_Key, _Point]:
+    """The points of a file, none where there is no file."""
     points = {}
-    for number, line in enumerate(whole.splitlines(), start=1):
+    for number, line in enumerate(read_lines(file), start=1):
         try:
             point = _Point.model_validate_json(line)
         except ValidationError as error:
@@ -201,20 +245,12 @@ def _read_points(file: Path) -> dict[_Key, _Point]:
     return points
 
 
-def _append(file: Path, point: _Point) -> None:
-    try:
-        with file.open("ab") as lines:
-            lines.write(point.model_dump_json().encode("utf-8") + b"\n")
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from error
-
-
 def mark_front(points: Iterable[dict[str, Any]]) -> None:
     """Set `pareto` of every point: whether it is on the front."""
     listed = list(points)
-    goodness = [
-        (each["accuracy"], -each["flash_bytes"], -each["predicted_instructions"]) for each in listed
-    ]
+    is_measured = all(each["measured"] is not None for each in listed)
+    cost = "measured" if is_measured else "predicted_instructions"
+    goodness = [(each["accuracy"], -each["flash_bytes"], -each[cost]) for each in listed]
     for own, point in zip(goodness, listed, strict=True):
         point["pareto"] = not any(
             other != own and all(a >= b for a, b in zip(other, own, strict=True))
@@ -235,7 +271,9 @@ def render_sweep(document: dict[str, Any]) -> Table:
     table = Table(title=document["model"], box=box.SIMPLE_HEAD, show_edge=False, caption=caption)
     for name in ("", "method", "granularity"):
         table.add_column(name, no_wrap=True)
-    for name in ("value", "zero %", "accuracy %", "flash, bytes", "predicted\ninstructions"):
+    units = [point["unit"] for point in points if point["unit"] is not None]
+    columns = ["value", "zero %", "accuracy %", "flash, bytes", "predicted\ninstructions"]
+    for name in (*columns, *(f"measured\n{unit}" for unit in units[:1])):
         table.add_column(name, justify="right", no_wrap=True)
     for point in points:
         table.add_row(
@@ -247,5 +285,6 @@ def render_sweep(document: dict[str, Any]) -> Table:
             f"{100 * point['accuracy']:.2f}",
             f"{point['flash_bytes']:,}",
             f"{point['predicted_instructions']:,}",
+            *(["" if point["measured"] is None else f"{point['measured']:,.0f}"] if units else []),
         )
     return table

@@ -20,7 +20,7 @@ from edgesparse.image import Image
 from edgesparse.inputs import feeds_for, row_bytes, rows_for
 from edgesparse.meta import NarrowedMeta
 from edgesparse.model import Model
-from edgesparse.pipeline import Recipe, convert_model, read_model
+from edgesparse.pipeline import Recipe, convert_model, read_model, with_demo_rows
 from edgesparse.telemetry.runs import RunResult
 
 SCHEMA_VERSION = 1
@@ -71,6 +71,10 @@ def _whole(narrowed: NarrowedMeta, got: NDArray[np.int8], like: NDArray[np.int8]
     whole[:, narrowed.kept] = got.reshape(-1, len(narrowed.kept))
     for channel, value in narrowed.constants:
         whole[:, channel] = value
+    if narrowed.uneven is not None:
+        values = np.array(narrowed.uneven.values)[:, narrowed.uneven.classes].T
+        images = len(whole) // len(values)
+        whole[:, narrowed.uneven.channels] = np.tile(values, (images, 1))
     return whole
 
 
@@ -78,7 +82,8 @@ def _read(narrowed: NarrowedMeta | None, values: NDArray[np.int8]) -> NDArray[np
     """The channels that somebody reads."""
     if narrowed is None:
         return values
-    return values[:, [*narrowed.kept, *(channel for channel, _ in narrowed.constants)]]
+    uneven = () if narrowed.uneven is None else narrowed.uneven.channels
+    return values[:, [*narrowed.kept, *(channel for channel, _ in narrowed.constants), *uneven]]
 
 
 def compare_run(
@@ -123,7 +128,7 @@ def validate_model(
     Stops at the first difference, which the document holds under "difference" (else null).  A model
     with state starts from its reset state, and with `reset_state` does so in every row.
     """
-    image, model = convert_model(read_model(path), recipe)
+    image, model = convert_model(read_model(path), with_demo_rows(path, recipe))
     target_board = find_board(board)
     capacity = capacity_of(target_board)
     check_fit(image, target_board, capacity)

@@ -45,11 +45,11 @@ int32_t es_native_check(const uint8_t *image, uint32_t bytes, uint32_t arena_byt
                         uint32_t *offset, uint64_t *macs_done, uint32_t capacity);
 
 /* Runs an image on `rows` rows, in order, from the reset state. in, out: the bytes of every model input and output, row by
- * row; their sizes must be exactly that. Returns a row of status.def. Keeps nothing: several threads may be in it at once,
- * with or without the application below.
+ * row; their sizes must be exactly that. zeros: NULL, or [rows, nodes], filled with the zeros that each node's outputs had.
+ * Returns a row of status.def. Keeps nothing: several threads may be in it at once, with or without the application below.
  */
 int32_t es_native_run_rows(const uint8_t *image, uint32_t bytes, uint32_t rows, const uint8_t *in, uint64_t in_bytes,
-                           uint8_t *out, uint64_t out_bytes);
+                           uint8_t *out, uint64_t out_bytes, uint32_t *zeros, uint64_t zeros_count);
 
 /* expf and tanhf of this machine's C library: TFLite's LOGISTIC and TANH take their tables from the same functions, whose
  * last bit differs between libraries.

@@ -42,13 +42,9 @@ int32_t es_encoding_dense_sums_check(const uint8_t *weights, uint32_t bytes, uin
 uint64_t es_encoding_dense_sums_products(const uint8_t *weights, uint32_t rows, uint32_t columns, uint32_t group,
                                          es_positions_fn_t *positions, const void *context);
 
-int32_t es_encoding_columns_check(const uint8_t *weights, uint32_t bytes, uint32_t rows, uint32_t columns);
-uint64_t es_encoding_columns_products(const uint8_t *weights, uint32_t rows, uint32_t columns, uint32_t group,
+int32_t es_encoding_squares_check(const uint8_t *weights, uint32_t bytes, uint32_t rows, uint32_t columns);
+uint64_t es_encoding_squares_products(const uint8_t *weights, uint32_t rows, uint32_t columns, uint32_t group,
                                       es_positions_fn_t *positions, const void *context);
-
-int32_t es_encoding_pairs_check(const uint8_t *weights, uint32_t bytes, uint32_t rows, uint32_t columns);
-uint64_t es_encoding_pairs_products(const uint8_t *weights, uint32_t rows, uint32_t columns, uint32_t group,
-                                    es_positions_fn_t *positions, const void *context);
 
 int32_t es_encoding_group4_check(const uint8_t *weights, uint32_t bytes, uint32_t rows, uint32_t columns);
 uint64_t es_encoding_group4_products(const uint8_t *weights, uint32_t rows, uint32_t columns, uint32_t group,

@@ -27,7 +27,7 @@ typedef struct {
 
 /* A row unpacked. */
 typedef struct {
-    int32_t bias;
+    int32_t bias[4]; /* of the positions of a tile */
     int32_t multiplier;
     int32_t rounding;
     uint32_t shift;
@@ -41,7 +41,7 @@ typedef struct {
 } es_group4_row_t;
 
 /* Room behind the entries for what the loop needs there. */
-#define ES_GROUP4_ROW_BYTES 44U
+#define ES_GROUP4_ROW_BYTES 56U
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
 
@@ -92,7 +92,7 @@ ES_INLINE uint32_t *es_group4_pack(uint32_t *to, const int8_t *const from[4], ui
 
 /* All entries; an odd number starts with the second step. */
 #define ES_GROUP4_ALL                                                                                                 \
-    "ldrd %[entry], r2, [%[row], #24]     \n"                                                                         \
+    "ldrd %[entry], r2, [%[row], #36]     \n"                                                                         \
     "cbnz r2, 3f                          \n"                                                                         \
     "2:                                   \n" ES_GROUP4_STEP "3:                                   \n" ES_GROUP4_STEP \
     "cmp %[entry], %[row]                 \n"                                                                         \
@@ -113,7 +113,7 @@ ES_INLINE uint32_t *es_group4_pack(uint32_t *to, const int8_t *const from[4], ui
 
 ES_INLINE void es_group4_sum(const es_group4_row_t *row, const uint8_t *tile, int32_t acc[4]) {
     const es_group4_entry_t *entry;
-    int32_t acc0 = row->bias, acc1 = acc0, acc2 = acc0, acc3 = acc0;
+    int32_t acc0 = row->bias[0], acc1 = row->bias[1], acc2 = row->bias[2], acc3 = row->bias[3];
     __asm__ volatile(
         ES_GROUP4_ALL
         : [entry] "=&r"(entry), [acc0] "+&r"(acc0), [acc1] "+&r"(acc1), [acc2] "+&r"(acc2), [acc3] "+&r"(acc3)
@@ -126,7 +126,7 @@ ES_INLINE void es_group4_sum(const es_group4_row_t *row, const uint8_t *tile, in
 }
 
 ES_INLINE int32_t es_group4_sum_first(const es_group4_row_t *row, const uint8_t *tile) {
-    int32_t acc = row->bias;
+    int32_t acc = row->bias[0];
     for (const es_group4_entry_t *entry = row->first; (const void *)entry != row; entry++) {
         const uint8_t *a = tile + entry->offset;
         uint32_t even, odd;
@@ -137,10 +137,10 @@ ES_INLINE int32_t es_group4_sum_first(const es_group4_row_t *row, const uint8_t 
     return acc;
 }
 
-_Static_assert(offsetof(es_group4_row_t, multiplier) == 4 && offsetof(es_group4_row_t, shift) == 12 &&
-                   offsetof(es_group4_row_t, output) == 16 && offsetof(es_group4_row_t, pitch) == 20 &&
-                   offsetof(es_group4_row_t, first) == 24 && offsetof(es_group4_row_t, is_odd) == 28 &&
-                   offsetof(es_group4_row_t, tile_bytes) == 32 && offsetof(es_group4_row_t, last_tile) == 36 &&
+_Static_assert(offsetof(es_group4_row_t, multiplier) == 16 && offsetof(es_group4_row_t, shift) == 24 &&
+                   offsetof(es_group4_row_t, output) == 28 && offsetof(es_group4_row_t, pitch) == 32 &&
+                   offsetof(es_group4_row_t, first) == 36 && offsetof(es_group4_row_t, is_odd) == 40 &&
+                   offsetof(es_group4_row_t, tile_bytes) == 44 && offsetof(es_group4_row_t, last_tile) == 48 &&
                    sizeof(es_group4_row_t) == ES_GROUP4_ROW_BYTES,
                "as written out below");
 
@@ -148,20 +148,18 @@ ES_INLINE void es_group4_make(es_group4_row_t *row, const uint8_t *tile) {
     const es_group4_entry_t *entry;
     int32_t acc0, acc1, acc2, acc3;
     __asm__ volatile("1:                                   \n"
-                     "ldr %[acc0], [%[row]]                \n"
-                     "mov %[acc1], %[acc0]                 \n"
-                     "mov %[acc2], %[acc0]                 \n"
-                     "mov %[acc3], %[acc0]                 \n" ES_GROUP4_ALL "ldrd r2, r3, [%[row], #4]            \n"
-                     "ldrd r4, r5, [%[row], #12]           \n"
-                     "ldr r6, [%[row], #20]                \n" ES_GROUP4_SCALE(
+                     "ldrd %[acc0], %[acc1], [%[row]]      \n"
+                     "ldrd %[acc2], %[acc3], [%[row], #8]  \n" ES_GROUP4_ALL "ldrd r2, r3, [%[row], #16]           \n"
+                     "ldrd r4, r5, [%[row], #24]           \n"
+                     "ldr r6, [%[row], #32]                \n" ES_GROUP4_SCALE(
                          "acc0", "acc1") "strb r8, [r5]                        \n"
                                          "strb r9, [r5, r6]                    \n"
                                          "add r5, r5, r6, lsl #1               \n" ES_GROUP4_SCALE(
                                              "acc2", "acc3") "strb r8, [r5]                        \n"
                                                              "strb r9, [r5, r6]                    \n"
                                                              "add r5, r5, r6, lsl #1               \n"
-                                                             "str r5, [%[row], #16]                \n"
-                                                             "ldrd r8, r9, [%[row], #32]           \n"
+                                                             "str r5, [%[row], #28]                \n"
+                                                             "ldrd r8, r9, [%[row], #44]           \n"
                                                              "add %[tile], %[tile], r8             \n"
                                                              "cmp %[tile], r9                      \n"
                                                              "bne 1b                               \n"
@@ -203,7 +201,7 @@ ES_INLINE int32_t es_group4_products(const int8_t *a, const int8_t w[4], int32_t
 }
 
 ES_INLINE void es_group4_sum(const es_group4_row_t *row, const uint8_t *tile, int32_t acc[4]) {
-    acc[0] = acc[1] = acc[2] = acc[3] = row->bias;
+    memcpy(acc, row->bias, sizeof row->bias);
     for (const es_group4_entry_t *entry = row->first; entry != row->last; entry++) {
         const int8_t *const a = (const int8_t *)tile + entry->offset;
         int8_t w[4];
@@ -216,7 +214,7 @@ ES_INLINE void es_group4_sum(const es_group4_row_t *row, const uint8_t *tile, in
 }
 
 ES_INLINE int32_t es_group4_sum_first(const es_group4_row_t *row, const uint8_t *tile) {
-    int32_t acc = row->bias;
+    int32_t acc = row->bias[0];
     for (const es_group4_entry_t *entry = row->first; entry != row->last; entry++) {
         int8_t w[4];
         memcpy(w, entry->weights, sizeof w);

@@ -132,62 +132,7 @@ __attribute__((naked)) void es_lists_add_spans(__attribute__((unused)) const es_
                                                       "pop {r0-r11, pc}\n");
 }
 
-/* Two pairs of a word, with lr = 0xff0000ff. */
-#define ES_LISTS_BYTES(offset, low0, high0, low1, high1) \
-    "ldr r12, [r2, #" offset "]\n"                       \
-    "and r3, lr, r12\n"                                  \
-    "smlal " low0 ", " high0 ", r1, r3\n"                \
-    "and r12, lr, r12, ror #16\n"                        \
-    "smlal " low1 ", " high1 ", r1, r12\n"
-
-#define ES_LISTS_BYTES_ENTRY    \
-    "ldr r1, [r0], #4\n"        \
-    "add r2, r2, r1, asr #13\n" \
-    "sbfx r1, r1, #0, #11\n" ES_LISTS_BYTES("0", "r4", "r5", "r6", "r7") ES_LISTS_BYTES("4", "r8", "r9", "r10", "r11")
-
-__attribute__((naked)) const uint8_t *es_lists_add_bytes(__attribute__((unused)) const uint32_t *list,
-                                                         __attribute__((unused)) const uint32_t *end,
-                                                         __attribute__((unused)) const uint8_t *bytes,
-                                                         __attribute__((unused)) int64_t acc[ES_LISTS_WORDS]) {
-    __asm__("push {r1, r3-r11, lr}\n"
-            "ldm r3, {r4-r11}\n"
-            "mov lr, #0xff\n"
-            "orr lr, lr, #0xff000000\n"
-            "sub r12, r1, r0\n"
-            "ubfx r12, r12, #2, #2\n"
-            "tbb [pc, r12]\n"
-            "0:\n"
-            ".byte (4f - 0b) / 2, (1f - 0b) / 2, (2f - 0b) / 2, (3f - 0b) / 2\n"
-            "4:\n" ES_LISTS_BYTES_ENTRY "3:\n" ES_LISTS_BYTES_ENTRY "2:\n" ES_LISTS_BYTES_ENTRY
-            "1:\n" ES_LISTS_BYTES_ENTRY "ldr r3, [sp]\n"
-            "cmp r0, r3\n"
-            "bne 4b\n"
-            "ldr r0, [sp, #4]\n"
-            "stm r0, {r4-r11}\n"
-            "mov r0, r2\n"
-            "pop {r1, r3-r11, pc}\n");
-}
-
 #else
-
-/* One accumulator more by a factor times the pair of an upper byte, signed, and a lower one. */
-static int64_t add_pair(int64_t acc, int32_t factor, uint8_t upper, uint8_t lower) {
-    const int64_t word = (int64_t)(int8_t)upper * (1 << 24) + lower;
-    return (int64_t)((uint64_t)acc + (uint64_t)(factor * word));
-}
-
-const uint8_t *es_lists_add_bytes(const uint32_t *list, const uint32_t *end, const uint8_t *bytes,
-                                  int64_t acc[ES_LISTS_WORDS]) {
-    for (; list != end; list++) {
-        const int32_t factor = (int32_t)(*list << 21) >> 21;
-        bytes += (int32_t)(*list & ~(uint32_t)0xfff) >> 13;
-        acc[0] = add_pair(acc[0], factor, bytes[3], bytes[0]);
-        acc[1] = add_pair(acc[1], factor, bytes[1], bytes[2]);
-        acc[2] = add_pair(acc[2], factor, bytes[7], bytes[4]);
-        acc[3] = add_pair(acc[3], factor, bytes[5], bytes[6]);
-    }
-    return bytes;
-}
 
 uint32_t *es_lists_from_words(uint32_t *list, const int8_t *from, uint32_t words, int32_t zero_point, uint32_t *step) {
     uint32_t to_next = *step;

@@ -9,6 +9,8 @@
  *   es_tile_pack_columns(to, a, b, groups)  packs two columns; returns the next place
  *   es_tile_pack_rows(to, channels, weights, walk)  packs ES_TILE_ROWS rows with their channels; returns the word
  *                                       that says how they end: ES_TILE_OUTPUTS, or the caller makes it ES_TILE_SUMS
+ *   es_tile_add_biases(rows, channels, first, second)  gives packed rows other biases: those of the channels and,
+ *                                       for the first and for the second column, an amount a row
  *   es_tile_make(rows, columns, walk, places)  outputs of two columns each by the short requantisation; at
  *                                       ES_TILE_SUMS the sums of the first two columns alone, to places->output
  *                                       as int32_t[ES_TILE_ROWS][2]
@@ -50,7 +52,7 @@ typedef struct {
 ES_INLINE uint32_t es_tile_rows_bytes(const es_tile_walk_t *walk) {
     const uint32_t turns = walk->run_groups / ES_TILE_TURN_GROUPS + 1;
     const uint32_t run_bytes = es_size_add(es_size_mul(walk->run_groups, 16), es_size_mul(turns, 8));
-    return es_size_add(es_size_mul(walk->runs, run_bytes), 72);
+    return es_size_add(es_size_mul(walk->runs, run_bytes), 88);
 }
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
@@ -58,9 +60,9 @@ ES_INLINE uint32_t es_tile_rows_bytes(const es_tile_walk_t *walk) {
 /* Two rows by two columns. A group is the words (0, 2) of the first and of the second and then both words (1, 3), as
  * SXTB16 takes them from four bytes. LDM loads a group of each operand and eight SMLAD form its 16 products: four sums,
  * eight operands and two pointers are all registers that there are. So nothing counts: packed rows are a program of turns
- * of up to ES_TILE_TURN_GROUPS groups. Before the first turn are both biases and where in the code it begins; behind each
- * are how many bytes to move on in the columns and where the next one begins; behind the last multiplier, rounding and
- * shift of each row. The last turn goes to one of two ends, so that sums alone cost no loop of their own. Places in the
+ * of up to ES_TILE_TURN_GROUPS groups. Before the first turn are both biases, twice each, and where in the code it begins;
+ * behind each are how many bytes to move on in the columns and where the next one begins; behind the last multiplier,
+ * rounding and shift of each row. The last turn goes to one of two ends, so that sums alone cost no loop of their own. Places in the
  * code are from where PC points as it is read, 4 bytes ahead.
  */
 enum {
@@ -112,8 +114,9 @@ ES_INLINE uint32_t *es_tile_pack_rows(uint32_t *to, const es_channel_t *channels
     const uint32_t row_bytes = walk->runs * walk->run_groups * 4;
     const uint32_t begin = ES_TILE_TURN_GROUPS * ES_TILE_GROUP_CODE_BYTES;
     uint32_t at = 0, before = begin;
-    *to++ = (uint32_t)channels[0].bias;
-    *to++ = (uint32_t)channels[1].bias;
+    to[0] = to[1] = (uint32_t)channels[0].bias;
+    to[2] = to[3] = (uint32_t)channels[1].bias;
+    to += 4;
     for (uint32_t run = 0; run < walk->runs; run++) {
         uint32_t move = run == 0 ? 0 : walk->run_step - walk->run_groups;
         for (uint32_t left = walk->run_groups; left != 0;) {
@@ -156,10 +159,9 @@ ES_INLINE uint32_t *es_tile_pack_rows(uint32_t *to, const es_channel_t *channels
 /* Runs the program of a tile's rows. */
 #define ES_TILE_SUM                                                                           \
     "ldr %[w], %[rows]\n\t"                                                                   \
-    "ldrd %[acc0], %[acc2], [%[w]], #8\n\t"                                                   \
+    "ldrd %[acc0], %[acc1], [%[w]], #8\n\t"                                                   \
+    "ldrd %[acc2], %[acc3], [%[w]], #8\n\t"                                                   \
     "ldr r5, [%[w]], #4\n\t"                                                                  \
-    "mov %[acc1], %[acc0]\n\t"                                                                \
-    "mov %[acc3], %[acc2]\n\t"                                                                \
     ".balign 4\n\t"                                                                           \
     "add pc, r5\n\t"                                                                          \
     "nop\n\t" ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS ES_TILE_FOUR_GROUPS \
@@ -260,8 +262,8 @@ ES_INLINE void es_dot_rows(int32_t acc[1], const uint8_t *const rows[1], const u
 #else
 
 /* Four rows by two columns. A group is four bytes of each, as they are: LDRSB widens for nothing, and a multiplication
- * takes one product anyway. Packed rows are four biases, multipliers, roundings and shifts, which end they have, then the
- * groups.
+ * takes one product anyway. Packed rows are four biases, twice each, multipliers, roundings and shifts, which end they
+ * have, then the groups.
  */
 enum {
     ES_TILE_ROWS = 4,
@@ -287,14 +289,14 @@ ES_INLINE uint32_t *es_tile_pack_rows(uint32_t *to, const es_channel_t *channels
     const uint32_t groups = walk->runs * walk->run_groups;
     const size_t row_bytes = (size_t)groups * 4;
     for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
-        to[row] = (uint32_t)channels[row].bias;
-        to[4 + row] = (uint32_t)channels[row].multiplier;
-        to[8 + row] = (uint32_t)channels[row].rounding;
-        to[12 + row] = (uint32_t)channels[row].shift;
+        to[2 * row] = to[2 * row + 1] = (uint32_t)channels[row].bias;
+        to[8 + row] = (uint32_t)channels[row].multiplier;
+        to[12 + row] = (uint32_t)channels[row].rounding;
+        to[16 + row] = (uint32_t)channels[row].shift;
     }
-    uint32_t *const end = to + 16;
+    uint32_t *const end = to + 20;
     *end = ES_TILE_OUTPUTS;
-    to += 17;
+    to += 21;
     for (uint32_t left = groups; left != 0; left--) {
         to[0] = es_load_u32(weights);
         to[1] = es_load_u32(weights + row_bytes);
@@ -386,15 +388,12 @@ ES_INLINE void es_tile_add(int32_t acc[4][2], const uint32_t *rows, const uint32
 
 static inline void es_tile_sum(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
                                const es_tile_walk_t *walk) {
-    acc[0][0] = acc[0][1] = (int32_t)rows[0];
-    acc[1][0] = acc[1][1] = (int32_t)rows[1];
-    acc[2][0] = acc[2][1] = (int32_t)rows[2];
-    acc[3][0] = acc[3][1] = (int32_t)rows[3];
-    es_tile_add(acc, rows + 17, columns, walk);
+    memcpy(acc, rows, 4 * sizeof(acc[0]));
+    es_tile_add(acc, rows + 21, columns, walk);
 }
 
 ES_INLINE void es_tile_put(const uint32_t *row, const int32_t acc[2], int8_t *output, uint32_t second) {
-    const es_scale_t scale = {(int32_t)row[4], (int32_t)row[8], row[12]};
+    const es_scale_t scale = {(int32_t)row[8], (int32_t)row[12], row[16]};
     output[second] = (int8_t)es_requantize_short(acc[1], &scale);
     output[0] = (int8_t)es_requantize_short(acc[0], &scale);
 }
@@ -406,7 +405,7 @@ ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const
     for (uint32_t left = places->pairs; left != 0; left--) {
         int32_t acc[ES_TILE_ROWS][2];
         es_tile_sum(acc, rows, columns, walk);
-        if (rows[16] == ES_TILE_SUMS) {
+        if (rows[20] == ES_TILE_SUMS) {
             memcpy(output, acc, sizeof acc);
             return;
         }
@@ -471,5 +470,14 @@ ES_INLINE void es_dot_rows(int32_t acc[4], const uint8_t *const rows[4], const u
 #endif
 
 #endif
+
+ES_INLINE void es_tile_add_biases(uint32_t *rows, const es_channel_t *channels, const int16_t *first,
+                                  const int16_t *second) {
+    for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
+        const int32_t on_first = first[row], on_second = second[row];
+        *rows++ = (uint32_t)channels[row].bias + (uint32_t)on_first;
+        *rows++ = (uint32_t)channels[row].bias + (uint32_t)on_second;
+    }
+}
 
 #endif

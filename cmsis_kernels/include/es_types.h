@@ -26,6 +26,9 @@ typedef float es_f32_t;
 
 #include "es_structs_end.h"
 
+/* The most classes of output positions, see conv_params. */
+#define ES_CLASSES_MAX 32
+
 /* Ids of encodings, kernels and instruction sets, one constant a row. */
 enum {
 #define ES_ENCODING(id, name, doc) ES_ENCODING_##name = (id),

@@ -26,10 +26,12 @@ from edgesparse.pipeline import AUTO, OFF, Recipe
 from edgesparse.sparsify.granularity import check_granularity
 from edgesparse.sparsify.rule import SHARE_METHODS
 
-__all__ = ["SCHEMA_VERSION", "Bench", "as_document", "measure", "measure_all"]
+__all__ = ["RUNS", "SCHEMA_VERSION", "Bench", "as_document", "deployed", "measure", "measure_all"]
 
 SCHEMA_VERSION = 1
 """Of the document: keys may be added to it, but never change."""
+RUNS = 3
+"""Inferences that a count is the mean of, unless another number is asked for."""
 
 # What deploy's document says of the run, not of this computer; a part where one was modelled.
 _ENTRY_KEYS = ("model", "model_sha256", "board", "cycles_part", "unit", "runs", "firmware_build_id")
@@ -63,7 +65,7 @@ class Bench:
     choice: Recipe = field(default_factory=Recipe)
     skips: tuple[str, ...] = (AUTO,)
     inputs: Path | None = None
-    runs: int = 3
+    runs: int = RUNS
     timeout_s: float = 60.0
     profile: bool = False
     granularity: str = "element"
@@ -136,6 +138,19 @@ def _telemetry(bench: Bench, path: Path | None, image: Image, board_name: str) -
     }
 
 
+def deployed(path: Path | None, recipe: Recipe, options: Options) -> dict[str, Any]:
+    """The document of a model's runs on a board, of which no log is kept.
+
+    Raises what deploy_model raises.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = replace(options, log=Path(folder) / "log")
+        try:
+            return deploy_model(path, recipe, options, quiet=True)
+        except StoppedError:
+            raise StoppedError from None  # without the place of the log, which goes away
+
+
 def measure(
     bench: Bench,
     path: Path | None,
@@ -150,19 +165,14 @@ def measure(
     Raises what deploying the model raises.
     """
     recipe = bench.recipe(sparsity, skip)
-    with tempfile.TemporaryDirectory() as folder:
-        options = Options(
-            board=board_name,
-            inputs=bench.inputs,
-            runs=bench.runs,
-            log=Path(folder) / "log",
-            timeout_s=bench.timeout_s,
-            part=part,
-        )
-        try:
-            document = deploy_model(path, recipe, options, quiet=True)
-        except StoppedError:
-            raise StoppedError from None  # without the place of the log, which goes away
+    options = Options(
+        board=board_name,
+        inputs=bench.inputs,
+        runs=bench.runs,
+        timeout_s=bench.timeout_s,
+        part=part,
+    )
+    document = deployed(path, recipe, options)
     image = image_for(path, recipe, options)
     entry = {key: document[key] for key in _ENTRY_KEYS if key in document}
     entry |= {

@@ -18,15 +18,17 @@ from edgesparse.cli.analyze import analyze
 from edgesparse.cli.bench import bench
 from edgesparse.cli.boards import boards
 from edgesparse.cli.compare import compare
-from edgesparse.cli.compensate import compensate
 from edgesparse.cli.convert import convert
 from edgesparse.cli.deploy import deploy
 from edgesparse.cli.doctor import doctor
+from edgesparse.cli.export import export
 from edgesparse.cli.firmware import firmware
+from edgesparse.cli.monitor import monitor
 from edgesparse.cli.replay import replay
 from edgesparse.cli.report import report
 from edgesparse.cli.sparsify import sparsify
 from edgesparse.cli.sweep import sweep
+from edgesparse.cli.tune import tune
 from edgesparse.cli.validate import validate
 from edgesparse.errors import EdgesparseError, StoppedError, UsageError
 
@@ -37,15 +39,17 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "deploy": deploy,
     "sparsify": sparsify,
     "convert": convert,
-    "compensate": compensate,
     "analyze": analyze,
     "validate": validate,
+    "monitor": monitor,
     "replay": replay,
+    "export": export,
     "report": report,
     "compare": compare,
     "firmware": firmware,
     "bench": bench,
     "sweep": sweep,
+    "tune": tune,
     "boards": boards,
     "doctor": doctor,
 }

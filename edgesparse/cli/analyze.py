@@ -50,11 +50,11 @@ def analyze(
     from edgesparse.analyze import analysis_tables
     from edgesparse.analyze import analyze as analyze_image
     from edgesparse.blocks import block_rows, find_blocks, render_blocks
-    from edgesparse.pipeline import make_image, read_model
+    from edgesparse.pipeline import make_image, read_model, with_demo_rows
     from edgesparse.sparsify.storage import render_storage, storage_rows
     from edgesparse.telemetry.log import replay as replay_log
 
-    made = make_image(read_model(model), recipe)
+    made = make_image(read_model(model), with_demo_rows(model, recipe))
     measured = None if run is None else replay_log(run)
     document = analyze_image(made.model, made.image, made.encoded, measured=measured)
     tables = analysis_tables(document, alternatives=alternatives)

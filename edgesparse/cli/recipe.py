@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROFILE_HELP",
+    "CpuOption",
     "DepthwiseOption",
     "GranularityOption",
     "ProfileRowsOption",
@@ -125,6 +126,38 @@ ProfileRowsOption = Annotated[
         "--profile-rows", metavar="FIRST-LAST", help="Rows of --profile. Default: the first 20."
     ),
 ]
+CompensateOption = Annotated[
+    bool,
+    typer.Option(
+        "--compensate",
+        help="Weights that stay make up for those that go; without --method, layers share the"
+        " zeros by what they cost.",
+    ),
+]
+AllocationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--allocation",
+        metavar="weights|macs",
+        help="--compensate without --method: --sparsity counts weights (default) or MACs.",
+    ),
+]
+CalibrationOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="FILE.npz",
+        help="Rows to compensate on, labels unused. Default: rows of --inputs that are not run.",
+    ),
+]
+CalibrationRowsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration-rows",
+        metavar="FIRST-LAST",
+        help="Rows of --calibration. Default: half of them, drawn, at most 500.",
+    ),
+]
 
 
 def make_recipe(
@@ -143,6 +176,10 @@ def make_recipe(
     skip_activations: SkipOption = "auto",
     profile: ProfileOption = None,
     profile_rows: ProfileRowsOption = None,
+    compensate: CompensateOption = False,
+    allocation: AllocationOption = None,
+    calibration: CalibrationOption = None,
+    calibration_rows: CalibrationRowsOption = None,
 ) -> Recipe:
     """The recipe that the options ask for.  Raises UsageError where they contradict each other."""
     from edgesparse.pipeline import Recipe, parse_rows
@@ -164,6 +201,10 @@ def make_recipe(
         skip_activations=skip_activations,
         profile=profile,
         profile_rows=None if profile_rows is None else parse_rows(profile_rows),
+        compensate=compensate,
+        allocation=allocation,
+        calibration=calibration,
+        calibration_rows=None if calibration_rows is None else parse_rows(calibration_rows),
     )
 
 

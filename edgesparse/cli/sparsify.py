@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from edgesparse.pipeline import Recipe
 
 
-@with_recipe("method", "sparsity", "value", "granularity", "policy", "depthwise")
+@with_recipe(
+    "method",
+    "sparsity",
+    "value",
+    "granularity",
+    "policy",
+    "depthwise",
+    "compensate",
+    "allocation",
+    "calibration",
+    "calibration_rows",
+)
 def sparsify(
     model: TfliteArgument = None,
     output: Annotated[
@@ -29,7 +40,8 @@ def sparsify(
     """Set small weights of a .tflite to zero, without retraining.
 
     The result is a .tflite for any tool. Without --output nothing is written: the table says what
-    would become zero, layer by layer, and which names a policy can match.
+    would become zero, layer by layer, and which names a policy can match. With --compensate the
+    rows that it was not calibrated on tell how often the class stayed.
     """
     from edgesparse.pipeline import sparsify_file
     from edgesparse.sparsify.table import render_layers

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from edgesparse import demo
@@ -39,7 +41,15 @@ from edgesparse.telemetry.record import Hello
 from edgesparse.telemetry.runs import RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
-__all__ = ["Options", "deploy_model", "image_for", "read_inputs"]
+__all__ = [
+    "Options",
+    "Prepared",
+    "deploy_model",
+    "destination_for",
+    "image_for",
+    "prepare",
+    "read_inputs",
+]
 
 DEFAULT_RUNS = 20
 
@@ -99,13 +109,17 @@ def image_for(path: Path | None, recipe: Recipe, options: Options) -> Image:
     Unless the recipe says which zeros to expect in activations, it takes input rows for that which
     are not run.  Raises what deploying raises.
     """
+    return prepare_image(path, recipe, destination_for(path, options))
+
+
+def destination_for(path: Path | None, options: Options) -> Destination:
+    """Where deploy_model runs a model, with the input rows that it leaves over."""
     board = find_board(options.board)
     inputs = read_inputs(options.inputs, bundled=path is None)
     firmware = None if options.firmware is None else given_firmware(options.firmware, board)
     _, run = _row_count(inputs, options.runs)
     left = () if inputs is None else range(run, inputs.rows)
-    place = replace(destination_of(board, firmware=firmware), inputs=inputs, rows=left)
-    return prepare_image(path, recipe, place)
+    return replace(destination_of(board, firmware=firmware), inputs=inputs, rows=left)
 
 
 def _check_batch(image: Image, board: Board, capacity: Capacity, rows: int) -> None:
@@ -192,17 +206,49 @@ class _Cycles:
             self._summary.add_cycles(read_run_cycles(line))
 
 
-def deploy_model(
-    path: Path | None, recipe: Recipe, options: Options, *, quiet: bool
-) -> dict[str, Any]:
-    """Run a model on a board and return the document of the runs; see report.Summary.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A board, and all that goes onto it.
 
-    Shows a live table on stdout unless `quiet`.  Raises StoppedError after Ctrl-C, with the log of
-    what was done kept.
+    runs: how many there are to do, if nobody says more.  rows: the different rows among them, for
+    each model input.
     """
+
+    board: Board
+    image: Image
+    inputs: Inputs | None
+    runs: int
+    rows: tuple[NDArray[np.int8], ...]
+    capacity: Capacity
+
+    @property
+    def has_batch(self) -> bool:
+        """Whether the rows lie in the device's memory; else they go over the line."""
+        return batch_rows(self.image, self.capacity) > 0
+
+    def setup(self, runs: int) -> Setup:
+        """What is known before the start; `runs` as in Setup."""
+        return Setup.prepare(
+            board=self.board.name,
+            meta=self.image.meta,
+            image=self.image.device_bytes(),
+            arena_bytes=self.image.arena_bytes,
+            inputs=self.inputs,
+            rows=self.rows,
+            runs=runs,
+            command=sys.argv,
+        )
+
+    def power_on(self, part: Part | None = None) -> Target:
+        """The board with image and rows; see open_target."""
+        batch = batch_bytes(self.rows) if self.has_batch else b""
+        return open_target(self.board, self.image, batch, self.capacity, part=part)
+
+
+def prepare(path: Path | None, recipe: Recipe, options: Options) -> Prepared:
+    """Make the image and the rows for a board, if they fit.  Raises what deploying raises."""
     notes = Console(stderr=True, highlight=False)
     board = find_board(options.board)
-    part = find_part(options.part, board)
     inputs = read_inputs(options.inputs, bundled=path is None)
     image = image_for(path, recipe, options)
     if inputs is not None:
@@ -212,23 +258,26 @@ def deploy_model(
     capacity = capacity_of(board, firmware=options.firmware, progress=notes.print)
     check_fit(image, board, capacity)
     _check_batch(image, board, capacity, count)
-    setup = Setup.prepare(
-        board=board.name,
-        meta=image.meta,
-        image=image.device_bytes(),
-        arena_bytes=image.arena_bytes,
-        inputs=inputs,
-        rows=rows,
-        runs=runs,
-        command=sys.argv,
-    )
-    has_batch = batch_rows(image, capacity) > 0
-    batch = batch_bytes(rows) if has_batch else b""
+    return Prepared(board, image, inputs, runs, rows, capacity)
+
+
+def deploy_model(
+    path: Path | None, recipe: Recipe, options: Options, *, quiet: bool
+) -> dict[str, Any]:
+    """Run a model on a board and return the document of the runs; see report.Summary.
+
+    Shows a live table on stdout unless `quiet`.  Raises StoppedError after Ctrl-C, with the log of
+    what was done kept.
+    """
+    part = find_part(options.part, find_board(options.board))
+    prepared = prepare(path, recipe, options)
+    image, rows = prepared.image, prepared.rows
+    setup = prepared.setup(prepared.runs)
     reset = "all" if options.reset_state else "first" if image.has_state else "none"
-    plan = _Plan(runs, count, has_batch, reset, options)
+    plan = _Plan(prepared.runs, len(rows[0]), prepared.has_batch, reset, options)
     summary = Summary(setup)
     with (
-        open_target(board, image, batch, capacity, part=part) as target,
+        prepared.power_on(part) as target,
         RunLog.create(options.log, setup) as log,
         LiveTable(Console(quiet=quiet), summary, log=log.folder) as table,
     ):

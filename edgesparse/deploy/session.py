@@ -48,6 +48,9 @@ __all__ = [
     "FLAG_RESET_STATE",
     "FROM_LINK",
     "Session",
+    "check_hello",
+    "check_hello_size",
+    "fault_text",
 ]
 
 FLAG_DUMP = 1
@@ -171,18 +174,7 @@ class Session:
             ImageRefusedError: it has no model, or refused the one it has.
         """
         hello = self._greet(timeout_s)
-        if hello.protocol != _PROTOCOL:
-            raise DeviceError(
-                f"the device speaks protocol {hello.protocol}, this host {_PROTOCOL}", hint=_REFLASH
-            )
-        if hello.tables_crc != native.tables_crc():
-            raise DeviceError(
-                f"the firmware was built from other tables (CRC {hello.tables_crc:08x}, here"
-                f" {native.tables_crc():08x})",
-                hint=_REFLASH,
-            )
-        if hello.model_status != "ok":
-            raise _refusal(hello)
+        check_hello(hello)
         return hello
 
     def _greet(self, timeout_s: float) -> Hello:
@@ -196,7 +188,7 @@ class Session:
             while not patience.over():
                 event, _ = self._next(patience)
                 if isinstance(event, UnreadableRecord):
-                    _check_hello_size(event)
+                    check_hello_size(event)
                 if not isinstance(event, Record):
                     continue
                 if event.type == "fault":
@@ -205,7 +197,7 @@ class Session:
                     self._boot_id = event.boot_id
                     return fields_of(event, Hello)
         if fault is not None:
-            raise DeviceFaultError(_fault_text(fault))
+            raise DeviceFaultError(fault_text(fault))
         raise LinkTimeoutError(
             f"the device did not say HELLO in {timeout_s:g} s",
             hint="check that it runs edgesparse firmware and that the port is right",
@@ -384,9 +376,30 @@ class Session:
     def _check(self, record: Record, due: int) -> None:
         """Raise for a restart and for a fault."""
         if record.type == "fault":
-            raise DeviceFaultError(f"run {due}: {_fault_text(fields_of(record, Fault))}")
+            raise DeviceFaultError(f"run {due}: {fault_text(fields_of(record, Fault))}")
         if record.boot_id != self._boot_id:
             raise DeviceError(f"the device restarted during run {due}")
+
+
+def check_hello(hello: Hello) -> None:
+    """Raise unless the device speaks as this host does and has a model that it accepted.
+
+    Raises:
+        DeviceError: it speaks another protocol or was built from other tables.
+        ImageRefusedError: it has no model, or refused the one it has.
+    """
+    if hello.protocol != _PROTOCOL:
+        raise DeviceError(
+            f"the device speaks protocol {hello.protocol}, this host {_PROTOCOL}", hint=_REFLASH
+        )
+    if hello.tables_crc != native.tables_crc():
+        raise DeviceError(
+            f"the firmware was built from other tables (CRC {hello.tables_crc:08x}, here"
+            f" {native.tables_crc():08x})",
+            hint=_REFLASH,
+        )
+    if hello.model_status != "ok":
+        raise _refusal(hello)
 
 
 def _refusal(hello: Hello) -> ImageRefusedError:
@@ -396,14 +409,16 @@ def _refusal(hello: Hello) -> ImageRefusedError:
     return ImageRefusedError(hello.model_status, where, hello.model_offset, hint=hint)
 
 
-def _check_hello_size(event: UnreadableRecord) -> None:
+def check_hello_size(event: UnreadableRecord) -> None:
+    """Raise DeviceError for a HELLO of another version."""
     if event.type == native.number("record", "hello"):
         raise DeviceError(
             f"the device sends a HELLO of another version: {event.reason}", hint=_REFLASH
         )
 
 
-def _fault_text(fault: Fault) -> str:
+def fault_text(fault: Fault) -> str:
+    """Return what a FAULT says, in words."""
     if fault.status == "fault":
         return (
             f"the processor took a fault (status register 0x{fault.detail:08x}) at"

@@ -29,6 +29,7 @@ _BALANCED_ARENA = 1.1
 _CHOSEN = "chosen"
 _UNKNOWN = "cost not known"
 _FLASH = "more flash than dense"
+_DEARER = "costs more without zeros"
 _SLOWER = "costs more"
 _LARGER = "takes more flash"
 _SCRATCH = "scratch gains under 0.2 %"
@@ -41,7 +42,8 @@ def _cost(variant: Variant) -> float:
 
 
 def _allowed(variants: Sequence[Variant], goal: Goal) -> list[Variant]:
-    """Those that flash allows: hardly more than dense, unless there is a limit to stay below."""
+    """Those whose cost is bounded and that flash allows: hardly more than dense, unless limited."""
+    variants = [each for each in variants if each.never_dearer]
     dense = [each.flash_bytes for each in variants if each.encoding == "dense"]
     if goal.max_flash is not None or not dense:
         return list(variants)
@@ -161,7 +163,7 @@ def _with_reasons(node: EncodedNode, search: _Search, at: int) -> EncodedNode:
         if variant.cost is None:
             return _UNKNOWN
         if variant not in search.options[at]:
-            return _FLASH
+            return _FLASH if variant.never_dearer else _DEARER
         if variant.scratch_bytes > search.scratch_limit[at]:
             return _NO_RAM
         if variant.flash_bytes > search.flash_limit[at]:

@@ -29,6 +29,16 @@ def lane_limit(weights: npt.NDArray[np.int8]) -> int:
     return NO_LIMIT if fits.all() else int(np.argmin(fits))
 
 
+def fits(weights: npt.NDArray[np.int8]) -> bool:
+    """Whether words of two rows hold the weights: no -128 above a negative one.
+
+    Args:
+        weights: int8 [rows, columns].
+    """
+    lower, upper = weights[0::2], weights[1::2]
+    return not bool(np.any((upper == -128) & (lower[: len(upper)] < 0)))
+
+
 def encode(weights: npt.NDArray[np.int8]) -> bytes:
     """Encode weights.
 

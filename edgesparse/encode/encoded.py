@@ -21,13 +21,15 @@ class Variant:
     """A candidate with all its parameters, and what it takes.
 
     cost: predicted, in the unit of the goal; None if it is not known.  flash_bytes: of its constant
-    data.  scratch_bytes: as the kernel's C code says.  reason: why it was chosen, or why not.
+    data.  scratch_bytes: as the kernel's C code says.  never_dearer: an input without zeros costs
+    it no more than encoding dense, see encode.variants.  reason: why it was chosen, or why not.
     """
 
     candidate: Candidate
     cost: int | None
     flash_bytes: int
     scratch_bytes: int
+    never_dearer: bool = True
     reason: str = ""
 
     @property

@@ -59,13 +59,14 @@ class Job:
         return parts(self.positions, self.params.get("band", 1))
 
 
-def _exact_share(channels: bytes) -> float:
+def _exact_share(candidate: Candidate) -> float:
     layout = native.layout("channel")
-    rows = len(channels) // layout.size_bytes
-    if rows == 0:
+    rows = candidate.params["out_c"] if candidate.channels else 0
+    if not isinstance(rows, int) or rows == 0:
         return 0.0
     at = next(field.offset for field in layout.fields if field.name == "exact")
-    exact = np.frombuffer(channels, np.uint8).reshape(rows, -1)[:, at]
+    channels = np.frombuffer(candidate.channels, np.uint8, rows * layout.size_bytes)
+    exact = channels.reshape(rows, -1)[:, at]
     return float(np.count_nonzero(exact)) / rows
 
 
@@ -81,7 +82,7 @@ def job_of(candidate: Candidate, zeros: float = 0.0) -> Job:
         columns=shape[1],
         entries=np.asarray(entries, np.int64),
         groups=0 if matrix is None else kept_groups(matrix),
-        exact=_exact_share(candidate.channels),
+        exact=_exact_share(candidate),
         encoded_bytes=len(candidate.weights),
         zeros=zeros,
     )

@@ -76,16 +76,23 @@ def channel_rows(
     in_zero_point: int,
     out_zero_point: int,
     whole_rows: bool = True,
+    amounts: NDArray[np.int64] | None = None,
 ) -> bytes:
     """Struct `channel` for each row of weights [rows, columns].
 
-    biases: [rows], int32.  rescales: one a row.  whole_rows: every output meets all weights of its
+    biases: [rows], int32.  amounts: [classes, rows], what comes on top of them in places; 0 where
+    not given.  rescales: one a row.  whole_rows: every output meets all weights of its
     row, so that the bias takes the input's zero point in; else it stays as it is.
     """
     layout = native.layout("channel")
     rows = []
-    for row, bias, rescale in zip(weights.astype(np.int64), biases, rescales, strict=True):
+    tops = np.zeros((1, len(biases)), np.int64) if amounts is None else amounts
+    least, most = tops.min(axis=0), tops.max(axis=0)
+    for i, (row, bias, rescale) in enumerate(
+        zip(weights.astype(np.int64), biases, rescales, strict=True)
+    ):
         low, high = accumulator_bounds(row, int(bias), in_zero_point)
+        low, high = low + int(least[i]), high + int(most[i])
         rounding = short_rounding(low, high, rescale, out_zero_point)
         folded = in_zero_point * int(row.sum()) if whole_rows else 0
         start = wrap_int32(int(bias) - folded)

@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from edgesparse import native
-from edgesparse.encode.cost import Price, Zeros
+from edgesparse.encode.cost import INSTRUCTIONS, Price, Zeros
 from edgesparse.encode.encoded import Variant
+from edgesparse.encode.job import Job, job_of, parts
 from edgesparse.encode.lower.candidate import NEVER, Candidate
-from edgesparse.encode.work import WORK, Job, job_of
+from edgesparse.encode.work import WORK
 
 __all__ = ["scratch_bytes", "variants_of"]
 
+_DEARER = 1.02
 _BANDS = (4, 8, 16, 32, 64, 128, 256)
 
 
@@ -39,7 +41,10 @@ def _in_bands(candidate: Candidate, job: Job) -> list[Candidate]:
     """One a size of band, or the candidate alone where its kernel heeds none."""
     if "band" not in candidate.params:
         return [candidate]
-    bands = sorted({min(band, job.positions) for band in _BANDS})
+    step = 1
+    if "classes" in job.params:  # two halves of whole rows have the same classes side by side
+        step = 2 * job.params["out_w"]
+    bands = sorted({min(step * parts(band, step), job.positions) for band in _BANDS})
     found = [_with(candidate, band=band) for band in bands]
     if scratch_bytes(found[0]) == scratch_bytes(found[-1]):
         return [candidate]
@@ -54,6 +59,20 @@ def _thresholds(kernel: str, job: Job, price: Price, *, skip: bool) -> Iterator[
             yield limit
 
 
+def _never_dearer(candidate: Candidate, listed: list[Candidate], price: Price) -> bool:
+    """Whether skipping zeros that are not there keeps to _DEARER of the kernel of encoding dense.
+
+    In instructions, whatever the unit; a kernel that skips by choice keeps to it by its threshold.
+    """
+    price = dataclasses.replace(price, unit=INSTRUCTIONS)
+    kernels = native.table("kernel")
+    dense = [c for c in listed if kernels[c.kernel].columns[1] == "dense"]
+    if not WORK[candidate.kernel].always_skips or not dense:
+        return True
+    cost, most = (price.usual(c.kernel, job_of(c)) for c in (candidate, dense[0]))
+    return cost is None or most is None or cost <= _DEARER * most
+
+
 def variants_of(
     candidates: Iterable[Candidate], price: Price, zeros: Zeros, *, skip: bool
 ) -> list[Variant]:
@@ -65,11 +84,12 @@ def variants_of(
     for candidate in listed:
         job = job_of(candidate, zeros.mean)
         flash = _flash_bytes(candidate)
+        safe = _never_dearer(candidate, listed, price)
         for banded in _in_bands(candidate, job):
             in_band = dataclasses.replace(job, params=banded.params)
             for limit in _thresholds(candidate.kernel, in_band, price, skip=skip):
                 whole = _with(banded, list_zeros=limit) if "list_zeros" in job.params else banded
                 same = dataclasses.replace(job, params=whole.params)
                 cost = price.cost(candidate.kernel, same, zeros.spread)
-                found.append(Variant(whole, cost, flash, scratch_bytes(whole)))
+                found.append(Variant(whole, cost, flash, scratch_bytes(whole), safe))
     return found

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgesparse.encode.job import Amounts, Job, job_of, parts
-from edgesparse.encode.work_weights import dense, grouped, outputs_of, pairs, skipping, sparse
+from edgesparse.encode.work_weights import (
+    dense,
+    grouped,
+    outputs_of,
+    skipping,
+    sparse,
+    squares,
+)
 
 _PITCH_BYTES = 1008  # the farthest that two rows of the 3 x 3 loop may lie apart
 _STRIP_BYTES = 4096
@@ -221,15 +228,13 @@ WORK: Mapping[str, KernelWork] = {
     "conv_2d_delta8_s8": KernelWork(sparse),
     "conv_2d_group4_s8": KernelWork(grouped),
     "conv_2d_lists_s8": KernelWork(dense, skipping=skipping),
-    "conv_2d_pairs_s8": KernelWork(pairs, always_skips=True),
     "depthwise_conv_2d_dense_s8": KernelWork(_depthwise),
     "fully_connected_dense_s8": KernelWork(dense),
     "fully_connected_bitmap_s8": KernelWork(sparse),
     "fully_connected_run4_s8": KernelWork(sparse),
     "fully_connected_delta8_s8": KernelWork(sparse),
     "fully_connected_group4_s8": KernelWork(grouped),
-    "fully_connected_columns_s8": KernelWork(pairs, always_skips=True),
-    "fully_connected_pairs_s8": KernelWork(pairs, always_skips=True),
+    "fully_connected_squares_s8": KernelWork(squares, always_skips=True),
     "transpose_conv_dense_s8": KernelWork(_transpose_conv),
     "add_s8": KernelWork(_add),
     "add_broadcast_s8": KernelWork(_add_broadcast),

@@ -13,11 +13,11 @@ __all__ = [
     "dense",
     "grouped",
     "outputs_of",
-    "pairs",
     "single",
     "skipping",
     "sparse",
     "sparse_single",
+    "squares",
 ]
 
 _TILE_ROWS_MOST = 4
@@ -270,15 +270,17 @@ def _met(job: Job) -> float:
     return _inside(job, "h", p["pad_top"]) * _inside(job, "w", p["pad_left"])
 
 
-def pairs(job: Job) -> Amounts:
+def skipping(job: Job) -> Amounts:
     """Eight rows at a time for each position: the non-zero inputs of its window."""
     p = job.params
-    pixels = math.prod(p.get(name, 1) for name in ("batches", "in_h", "in_w"))
+    pixels = math.prod(p[name] for name in ("batches", "in_h", "in_w"))
+    blocks = parts(job.rows, _BLOCK_ROWS)
     present = 1.0 - job.zeros
     return {
         **outputs_of(job, job.positions),
         "bands": job.bands,
-        "band_blocks": job.bands * parts(job.rows, _BLOCK_ROWS),
+        "band_blocks": job.bands * blocks,
+        "unpacked": job.bands * blocks * parts(job.columns, 4) * 4,
         "pixels": pixels,
         "inputs": pixels * p["in_c"],
         "rest_inputs": pixels * (p["in_c"] % 4),
@@ -307,7 +309,25 @@ def _windows(job: Job, present: float) -> Amounts:
     }
 
 
-def skipping(job: Job) -> Amounts:
-    """As pairs, from weights that each band unpacks."""
-    blocks = parts(job.rows, _BLOCK_ROWS)
-    return pairs(job) | {"unpacked": job.bands * blocks * parts(job.columns, 4) * 4}
+def squares(job: Job) -> Amounts:
+    """The pairs of inputs that are not both zero times eight rows, or the one to six left over.
+
+    Zeros are taken to be independent; where they are neighbours fewer pairs are left.
+    """
+    pairs = job.positions * parts(job.columns, 4) * 2
+    listed = pairs * (1.0 - job.zeros**2)
+    blocks, rest = divmod(parts(job.rows, 2), _BLOCK_ROWS // 2)
+    found: Amounts = {
+        **outputs_of(job, job.positions),
+        "pairs": pairs,
+        "listed": listed,
+        "blocks": job.positions * blocks,
+        "block_entries": pairs * (1.0 - job.zeros) ** 2 * blocks,
+        "block_half_entries": 2.0 * pairs * job.zeros * (1.0 - job.zeros) * blocks,
+        "rest_inputs": job.positions * (job.columns % 4),
+    }
+    if rest >= 2:
+        found |= {"rest_twos": job.positions, "rest_two_entries": listed}
+    if rest % 2:
+        found |= {"rest_ones": job.positions, "rest_one_entries": listed}
+    return found

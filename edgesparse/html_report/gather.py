@@ -147,6 +147,9 @@ def _gather_run(folder: Path, against: _Document | None) -> dict[str, Any]:
     setup, runs = read_runs(folder)
     if not runs:
         raise UsageError(f"{folder} has no whole inference", hint="deploy again")
+    if not setup.meta.layers:
+        hint = "watch the device with its model: edgesparse monitor MODEL.esm --port …"
+        raise UsageError(f"{folder} is of an image that nothing is known of", hint=hint)
     costs = _dense_costs(document, setup, against)
     layers = _layer_rows(document, setup, runs, costs)
     return {

@@ -14,15 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesparse.encode import encode
+from edgesparse.edges import device_output, output_meta
 from edgesparse.errors import UsageError
-from edgesparse.image import build_image
 from edgesparse.inputs import Inputs
 from edgesparse.model import Model
-from edgesparse.outputs import finish_outputs, first_maximum
-from edgesparse.rows import device_rows, has_state, run_image_rows
+from edgesparse.outputs import finish_output, first_maximum
+from edgesparse.rows import Rows, device_rows, has_state, run_tensors
 
-__all__ = ["Accuracy", "agreement", "evaluate", "predict"]
+__all__ = ["Accuracy", "agreement", "classes_of", "evaluate", "halves", "predict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +53,26 @@ def predict(model: Model, inputs: Inputs, rows: Sequence[int]) -> NDArray[np.int
     if len(rows) == 0:
         raise UsageError("no rows to evaluate")
     run = range(inputs.rows) if has_state(model) else rows
-    image = build_image(encode(model))
-    given = device_rows(model, inputs, run)
-    outputs = run_image_rows(image, list(given.values()))
-    classes = np.array(
-        [
-            _class_of(
-                finish_outputs(image.meta, [output[row].tobytes() for output in outputs])[0], model
-            )
-            for row in range(len(run))
-        ]
-    )
+    index = device_output(model, model.outputs[0])
+    values = run_tensors(model, device_rows(model, inputs, run), [index])[index]
+    classes = classes_of(model, values)
     return classes[np.asarray(rows)] if has_state(model) else classes
+
+
+def classes_of(model: Model, values: Rows) -> NDArray[np.int64]:
+    """The class of each row, from what the device gives for the model's first output."""
+    meta = output_meta(model, model.outputs[0])
+    if not meta.steps and values.shape[1] > 1:
+        return np.asarray(values.argmax(axis=1), np.int64)
+    return np.array([_class_of(finish_output(meta, row.tobytes()), model) for row in values])
+
+
+def halves(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row numbers cut into two halves with the same classes: every other row of each, the rest."""
+    first = np.zeros(len(labels), np.bool_)
+    for label in np.unique(labels):
+        first[np.flatnonzero(labels == label)[::2]] = True
+    return np.flatnonzero(first), np.flatnonzero(~first)
 
 
 def evaluate(model: Model, inputs: Inputs, rows: Sequence[int]) -> Accuracy:

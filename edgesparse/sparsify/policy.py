@@ -11,6 +11,7 @@
     method = "relative"
     value = 0.6
     granularity = "1x4"
+    compensate = true           # the weights that stay make up for those that go
 
     [[block]]                   # rows of their own in reports
     name = "stack1"
@@ -25,7 +26,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,11 @@ class _DefaultTable(_Table):
     method: str
     value: float | list[float] = Field(default_factory=list)
     granularity: str = "element"
+    compensate: bool = False
 
     def rule(self) -> Rule:
         values = self.value if isinstance(self.value, list) else [self.value]
-        return Rule(self.method, tuple(values), self.granularity)
+        return Rule(self.method, tuple(values), self.granularity, self.compensate)
 
 
 class _LayerTable(_DefaultTable):
@@ -100,6 +102,22 @@ class Policy:
     layers: tuple[LayerRule, ...] = ()
     default: Rule | None = None
     blocks: tuple[Block, ...] = ()
+
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, the default last."""
+        return tuple(each.rule for each in self.layers) + (
+            () if self.default is None else (self.default,)
+        )
+
+    def compensating(self) -> Policy:
+        """The same with every rule compensating."""
+        return replace(
+            self,
+            layers=tuple(
+                replace(each, rule=replace(each.rule, compensate=True)) for each in self.layers
+            ),
+            default=None if self.default is None else replace(self.default, compensate=True),
+        )
 
 
 def load_policy(path: Path) -> Policy:

@@ -25,6 +25,7 @@ class Rule:
         value: for relative and topk one share of zeros; for flat one fraction of a span, for
             triangular two; for threshold one real magnitude, or one for each layer.
         granularity: one of granularity.GRANULARITIES, or 1xN.
+        compensate: whether the weights that stay make up for those that go, see compensate.
 
     Raises UsageError where these do not fit each other.
     """
@@ -32,6 +33,7 @@ class Rule:
     method: str = "none"
     value: tuple[float, ...] = ()
     granularity: str = "element"
+    compensate: bool = False
 
     def __post_init__(self) -> None:
         check_granularity(self.granularity)

@@ -47,7 +47,12 @@ def describe_layers(model: Model, layers: Sequence[LayerSparsity]) -> dict[str, 
 
 def render_layers(document: dict[str, Any]) -> Table:
     """Return the document as a table for people."""
-    table = Table(title=document["model"], box=box.SIMPLE_HEAD, show_edge=False)
+    table = Table(
+        title=document["model"],
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        caption=_caption(document.get("calibration")),
+    )
     table.add_column("#", justify="right")
     for name in ("layer", "weights"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)
@@ -63,12 +68,35 @@ def render_layers(document: dict[str, Any]) -> Table:
             names[0],
             names[-1],
             row["op"].removesuffix("_2D"),
-            f"{row['method']} {row['granularity']}".removesuffix(" element") if is_treated else "",
+            _treatment(row) if is_treated else "",
             f"{row['threshold']:.5g}" if is_treated else "",
             *_shares(row),
         )
     table.add_row("", "total", *[""] * 4, *_shares(document["totals"]), style="bold")
     return table
+
+
+def _treatment(row: dict[str, Any]) -> str:
+    granularity = "" if row["granularity"] == "element" else f" {row['granularity']}"
+    return f"{row['method']}{granularity}{', compensated' if row['compensated'] else ''}"
+
+
+def _caption(calibration: dict[str, Any] | None) -> str | None:
+    """What the rows say on which compensation was not calibrated."""
+    if calibration is None:
+        return None
+    lines = [f"compensated on {calibration['rows']} rows"]
+    if calibration["agreement"] is not None:
+        kept = calibration["agreement"]
+        lines.append(f"same class as before {_told(kept)} of {kept['rows']} other rows")
+    if calibration["accuracy"] is not None:
+        both = calibration["accuracy"]
+        lines.append(f"accuracy {_told(both['thin'])}, before {_told(both['dense'])}")
+    return "\n".join(lines)
+
+
+def _told(found: dict[str, Any]) -> str:
+    return f"{100 * found['share']:.1f} ± {100 * found['standard_error']:.1f} %"
 
 
 def _shares(row: dict[str, Any]) -> tuple[str, str, str]:

@@ -15,7 +15,8 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,14 +24,23 @@ from typing import Any
 from typing_extensions import Self
 
 from edgesparse.errors import EdgesparseError, UsageError
-from edgesparse.files import read_file, write_file
+from edgesparse.files import GrowingFile, read_file, write_file
 from edgesparse.report import Summary
 from edgesparse.telemetry.cycles import CycleLog
 from edgesparse.telemetry.record import Event, Receiver, event_line
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
-__all__ = ["RunLog", "read_log", "read_runs", "rebuild", "replay"]
+__all__ = [
+    "RunLog",
+    "StoredLog",
+    "open_log",
+    "own_folder",
+    "read_log",
+    "read_runs",
+    "rebuild",
+    "replay",
+]
 
 RUNS_FOLDER = "edgesparse-runs"
 """Where logs go in the working directory unless told otherwise."""
@@ -41,6 +51,41 @@ _CYCLES = "cycles.jsonl"
 
 def _document_bytes(document: dict[str, Any]) -> bytes:
     return json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8") + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLog:
+    """What a log's folder holds that does not follow from the rest."""
+
+    setup: Setup
+    capture: bytes
+    cycles: CycleLog | None
+
+    def results(self) -> Iterator[RunResult | WindowResult]:
+        """Whole inferences and windows in order of arrival; those with dumped tensors left out."""
+        collector = RunCollector(self.setup.nonce)
+        for event in Receiver().feed(self.capture):
+            ended = collector.push(event)
+            if isinstance(ended, RunResult | WindowResult) and ended.run < DUMP_RUNS_FROM:
+                yield ended
+
+
+def open_log(folder: Path) -> StoredLog:
+    """Read a log, also one whose writer was stopped in the middle.
+
+    Raises UsageError where there is none, FormatError where session.json or cycles.jsonl is
+    malformed.
+    """
+    inside = [] if (folder / _SESSION).exists() else sorted(folder.glob(f"*/{_SESSION}"))
+    if inside:
+        hint = f"name one of the logs in it, such as {inside[-1].parent}"
+        raise UsageError(f"{folder} is a folder of logs", hint=hint)
+    setup = Setup.from_json(read_file(folder / _SESSION))
+    # What follows the last line break is a line that was being written.
+    has_cycles = (folder / _CYCLES).exists()
+    lines, end, _ = read_file(folder / _CYCLES).rpartition(b"\n") if has_cycles else (b"", b"", b"")
+    cycles = CycleLog.read(lines + end) if end else None
+    return StoredLog(setup, read_file(folder / _CAPTURE), cycles)
 
 
 def rebuild(
@@ -64,13 +109,10 @@ def rebuild(
 def read_runs(folder: Path) -> tuple[Setup, list[RunResult]]:
     """What was known before a run, and its whole inferences; those that dumped tensors left out.
 
-    Raises UsageError where there is no log, FormatError where session.json is malformed.
+    Raises what open_log() raises.
     """
-    setup = Setup.from_json(read_file(folder / _SESSION))
-    collector = RunCollector(setup.nonce)
-    ended = map(collector.push, Receiver().feed(read_file(folder / _CAPTURE)))
-    runs = [run for run in ended if isinstance(run, RunResult) and run.run < DUMP_RUNS_FROM]
-    return setup, runs
+    log = open_log(folder)
+    return log.setup, [result for result in log.results() if isinstance(result, RunResult)]
 
 
 def read_log(folder: Path) -> tuple[bytes, dict[str, Any]]:
@@ -80,10 +122,8 @@ def read_log(folder: Path) -> tuple[bytes, dict[str, Any]]:
         UsageError: there is no log.
         FormatError: session.json or cycles.jsonl is malformed, or belongs to other runs.
     """
-    setup = Setup.from_json(read_file(folder / _SESSION))
-    has_cycles = (folder / _CYCLES).exists()
-    cycles = CycleLog.read(read_file(folder / _CYCLES)) if has_cycles else None
-    return rebuild(setup, read_file(folder / _CAPTURE), cycles)
+    log = open_log(folder)
+    return rebuild(log.setup, log.capture, log.cycles)
 
 
 def replay(folder: Path) -> dict[str, Any]:
@@ -108,14 +148,17 @@ class RunLog:
         self.folder = folder
         self.setup = setup
         self._finished = False
-        self._cycles: Any = None
+        self._cycles: GrowingFile | None = None
+        # First: a capture without it would be bytes that nobody can read.
         write_file(folder / _SESSION, setup.to_json())
+        self._capture = self._grow(_CAPTURE)
+        self._records = self._grow(_RECORDS)
+
+    def _grow(self, name: str) -> GrowingFile:
         try:
-            # Unbuffered: what was received is in the file, whatever happens next.
-            self._capture = (folder / _CAPTURE).open("xb", buffering=0)
-            self._records = (folder / _RECORDS).open("xb", buffering=0)
+            return GrowingFile(self.folder / name)
         except OSError as error:
-            raise _cannot_write(folder, error) from error
+            raise _cannot_write(self.folder, error) from error
 
     @classmethod
     def create(cls, folder: Path | None, setup: Setup) -> Self:
@@ -130,7 +173,7 @@ class RunLog:
         """
         try:
             if folder is None:
-                folder = _own_folder(setup)
+                folder = own_folder(setup)
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 if any(folder.iterdir()):
@@ -139,6 +182,11 @@ class RunLog:
         except OSError as error:
             raise _cannot_write(folder or Path(RUNS_FOLDER), error) from error
         return cls(folder, setup)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of capture and records, so far."""
+        return self._capture.size_bytes + self._records.size_bytes
 
     def received(self, data: bytes) -> None:
         """Keep bytes as they came.  Raises UsageError if that is impossible."""
@@ -151,17 +199,12 @@ class RunLog:
     def cycled(self, line: bytes) -> None:
         """Keep a line of cycles.jsonl.  Raises UsageError if that is impossible."""
         if self._cycles is None:
-            try:
-                self._cycles = (self.folder / _CYCLES).open("xb", buffering=0)
-            except OSError as error:
-                raise _cannot_write(self.folder, error) from error
+            self._cycles = self._grow(_CYCLES)
         self._append(self._cycles, line)
 
-    def _append(self, file: Any, data: bytes) -> None:
-        rest = memoryview(data)
+    def _append(self, file: GrowingFile, data: bytes) -> None:
         try:
-            while rest:
-                rest = rest[file.write(rest) :]
+            file.append(data)
         except OSError as error:
             raise _cannot_write(self.folder, error) from error
 
@@ -181,18 +224,23 @@ class RunLog:
         traceback: TracebackType | None,
     ) -> None:
         """Close the files; without finish(), bring them into agreement with the capture."""
-        self._capture.close()
-        self._records.close()
-        if self._cycles is not None:
-            self._cycles.close()
-        if self._finished:
-            return
         # The error that led here matters more than one about the log.
         with contextlib.suppress(EdgesparseError) if exc_type else contextlib.nullcontext():
-            replay(self.folder)
+            self._close()
+            if not self._finished:
+                replay(self.folder)
+
+    def _close(self) -> None:
+        files = [file for file in (self._capture, self._records, self._cycles) if file is not None]
+        try:
+            with contextlib.ExitStack() as closing:  # all of them, also when one fails
+                for file in files:
+                    closing.callback(file.close)
+        except OSError as error:
+            raise _cannot_write(self.folder, error) from error
 
 
-def _own_folder(setup: Setup) -> Path:
+def own_folder(setup: Setup) -> Path:
     """Make a folder that nobody has, named after time, model and board."""
     model = re.sub(r"[^A-Za-z0-9_-]+", "-", setup.meta.name).strip("-") or "model"
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{model}-{setup.board}"

@@ -40,6 +40,7 @@ class RunResult:
         tensors: by (node, tensor) of the image, the bytes of each node's outputs; empty unless
             asked for.
         histograms: by (node, tensor) of the image, 16 counts; empty unless asked for.
+        boot_id: of the device; its lower half counts starts.
     """
 
     run: int
@@ -48,6 +49,7 @@ class RunResult:
     end: RunEnd
     tensors: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
     histograms: Mapping[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
+    boot_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class WindowResult:
         layers: one record a node of the image, in order.
         end: the record that closed it.
         histograms: by (node, tensor) of the image, 16 counts; empty unless asked for.
+        boot_id: of the device; its lower half counts starts.
     """
 
     run: int
@@ -67,6 +70,7 @@ class WindowResult:
     layers: tuple[LayerWindow, ...]
     end: RunWindow
     histograms: Mapping[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
+    boot_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +149,15 @@ class _OpenRun:
         if self.problem:
             return BrokenRun(self.start.run, self.problem, end.status)
         tensors = self.tensors.whole()
-        layers = tuple(self.layers)
-        return RunResult(self.start.run, layers, outputs, end, tensors, self.histograms)
+        return RunResult(
+            self.start.run,
+            tuple(self.layers),
+            outputs,
+            end,
+            tensors,
+            self.histograms,
+            self.boot_id,
+        )
 
     def check(self, end: RunEnd, outputs: tuple[bytes, ...]) -> None:
         crc = 0
@@ -190,15 +201,16 @@ class _OpenWindow:
         problem = self.problem or _window_problem(layers, end)
         if problem:
             return BrokenRun(end.run, problem)
-        return WindowResult(end.run, end.runs, layers, end, self.histograms)
+        return WindowResult(end.run, end.runs, layers, end, self.histograms, self.boot_id)
 
 
 def _window_problem(layers: tuple[LayerWindow, ...], end: RunWindow) -> str:
     """Why the parts of a window are not all there or do not agree; empty if they are and do."""
     if [layer.node for layer in layers] != list(range(end.node_count)):
         return f"{len(layers)} LAYER_WINDOW records of {end.node_count}"
-    ours = (end.run, end.runs, end.unit)
-    if any((layer.run, layer.runs, layer.unit) != ours for layer in layers):
+    if any(
+        (layer.run, layer.runs, layer.unit) != (end.run, end.runs, end.unit) for layer in layers
+    ):
         return "LAYER_WINDOW records of more than one window"
     if sum(layer.macs_done_sum for layer in layers) != end.macs_done_sum:
         return "macs_done of the layers do not add up to that of the window"

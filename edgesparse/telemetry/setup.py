@@ -74,11 +74,12 @@ class Setup(_Frozen):
         command: the command line, word by word.
         board: its name.
         meta: of the image.
-        image_sha256: of the image's bytes on the device.
-        inputs_sha256: of the rows as the device is given them; empty in logs of before.
-        flash_bytes: size of the image on the device.
+        image_sha256: of the image's bytes on the device; empty if they are not known.
+        inputs_sha256: of the rows as the device is given them; empty in logs of before, and if they
+            are not known.
+        flash_bytes: size of the image on the device; None if it is not known.
         arena_bytes: RAM for tensors and scratch.
-        runs: how many were asked for.
+        runs: how many were asked for; 0: until somebody stops them.
         rows: how many different rows there are.
         input_zeros: for each model input, by row, the elements equal to its zero point.
         labels: by row, or None.
@@ -93,7 +94,7 @@ class Setup(_Frozen):
     meta: Meta
     image_sha256: str
     inputs_sha256: str = ""
-    flash_bytes: int
+    flash_bytes: int | None
     arena_bytes: int
     runs: int = Field(ge=0)
     rows: int = Field(ge=1)

@@ -153,19 +153,19 @@ static void after_node(void *context, uint32_t node) {
     es_sums_count(&app.sums, &app.model, node, app.port->arena.base);
 }
 
-static void earn(uint64_t ticks) {
-    if (app.job.rate != 0) {
-        es_rate_earn(&app.link.rate, ticks);
-    }
+/* Earns what has passed since the last look, which es_exec_run must not fall between. */
+static void earn_time(void) {
+    const uint64_t now = es_port_ticks();
+    es_rate_earn(&app.link.rate, now - app.seen_ticks);
+    app.seen_ticks = now;
 }
 
 static void execute(void) {
     const uint32_t zeros = (app.job.flags & RUN_NO_ZEROS) != 0 ? 0 : ES_COUNT_ZEROS;
     const uint32_t saturated = (app.job.flags & RUN_NO_SATURATED) != 0 ? 0 : ES_COUNT_SATURATED;
     const bool has_hook = (app.job.flags & (RUN_DUMP | RUN_HISTOGRAMS)) != 0;
-    earn(es_port_ticks() - app.seen_ticks);
     es_exec_run(&app.model, app.port->arena.base, &app.profile, zeros | saturated, has_hook ? after_node : NULL, NULL);
-    earn(app.profile.total_count);
+    es_rate_earn(&app.link.rate, app.profile.total_count);
     app.seen_ticks = es_port_ticks();
 }
 
@@ -236,13 +236,16 @@ static void close_window(void) {
     }
 }
 
-/* All records of the run once more, for nobody: a header of zeros, so that they cost the same in each run. */
+/* All records of the run once more, for nobody: a header of zeros and run 0, so that they cost the same in each run. */
 static void count_records(void) {
     const uint32_t others = RUN_DUMP | RUN_HISTOGRAMS;
+    const uint32_t run = app.job.run;
     if ((app.job.flags & RUN_COUNT_RECORDS) != 0 && (app.job.flags & others) == 0) {
         es_link_t nobody = {.ring = NULL};
+        app.job.run = 0;
         send_run_start(&nobody);
         send_results(&nobody);
+        app.job.run = run;
         app.profile.total_count = es_port_ticks();
     }
 }
@@ -268,6 +271,7 @@ static void run_in_window(void) {
 static void run_once(void) {
     const uint32_t row = app.job.first_row + (app.job.rows == 0 ? app.row : app.row % app.job.rows);
     es_run_end_t end = {.status = ES_STATUS_ok};
+    earn_time();
     if ((app.job.flags & RUN_RESET_STATE) != 0) {
         es_exec_reset(&app.model, app.port->arena.base);
     }
@@ -283,7 +287,6 @@ static void run_once(void) {
 
 static void end_job(void) {
     app.job.count = 0;
-    app.link.rate.bytes_per_second = 0;
     app.link.patient = true;
     app.memory_due = true;
 }
@@ -305,7 +308,7 @@ static es_status_t place_sums(const es_run_t *job) {
     ES_TRY(es_sums_place(&app.sums, &app.model, has_windows(job), histograms, job->every, arena->base, arena->bytes,
                          arena_used_bytes()));
     if (app.sums.offset < app.painted_bytes) {
-        app.painted_bytes = app.sums.offset;
+        app.painted_bytes = app.sums.offset < app.high_bytes ? app.high_bytes : app.sums.offset;
     }
     return ES_STATUS_ok;
 }
@@ -324,8 +327,9 @@ static es_status_t on_run(const es_frame_t *frame) {
     ES_TRY(place_sums(&job));
     app.job = job;
     app.row = 0;
-    app.seen_ticks = es_port_ticks();
-    es_rate_start(&app.link.rate, job.rate, app.port->tick_rate_hz);
+    if (app.link.rate.bytes_per_second != job.rate) {
+        es_rate_start(&app.link.rate, job.rate, app.port->tick_rate_hz);
+    }
     app.link.patient = sends_all(&job);
     es_sums_clear(&app.sums, &app.model, job.run, app.port->unit);
     measure_records();

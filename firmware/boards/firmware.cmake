@@ -83,7 +83,8 @@ file(GLOB small_sources CONFIGURE_DEPENDS
     cmsis_kernels/src/conv_2d/es_conv_2d_group4_s8.c
     cmsis_kernels/src/depthwise_conv_2d/es_depthwise_conv_2d_dense_s8.c cmsis_kernels/src/encoding/*.c
     cmsis_kernels/src/mean/*.c cmsis_kernels/src/resize_nearest_neighbor/*.c cmsis_kernels/src/softmax/*.c
-    cmsis_kernels/src/support/es_broadcast.c cmsis_kernels/src/support/es_depthwise_block.c
+    cmsis_kernels/src/support/es_broadcast.c cmsis_kernels/src/support/es_classes.c
+    cmsis_kernels/src/support/es_depthwise_block.c
     cmsis_kernels/src/support/es_depthwise_strip.c cmsis_kernels/src/support/es_depthwise_window.c
     cmsis_kernels/src/support/es_requant.c
     cmsis_kernels/src/support/es_size.c cmsis_kernels/src/support/es_sparse_conv.c

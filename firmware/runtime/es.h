@@ -45,7 +45,7 @@ enum {
 };
 
 #define ES_IMAGE_MAGIC 0x314D5345u
-#define ES_IMAGE_VERSION 2u
+#define ES_IMAGE_VERSION 3u
 #define ES_IMAGE_ALIGN 16u
 #define ES_KNOWN_FEATURES 0u      /* required_features bits that this reader knows */
 #define ES_SECTION_REQUIRED 1u    /* flags of a section: refuse the image if the kind is unknown */

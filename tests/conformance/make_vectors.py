@@ -70,6 +70,24 @@ def grouped_image() -> bytes:
     return with_ample_scratch(image.device_bytes())
 
 
+def bordered_image() -> bytes:
+    """1x1, depthwise, 1x1; the last has 4 channels less, and 9 classes of 6x6 positions."""
+    rng = np.random.default_rng(3)
+    b = Builder()
+    x = b.input((1, 6, 6, 2), 0.05, -128)
+    filters = rng.integers(-127, 128, (8, 1, 1, 2)).astype(np.int8)
+    filters[4:] = 0
+    w = b.constant(filters, 0.01)
+    y = b.conv_2d(x, w, b.bias(rng.integers(3000, 5000, 8), x, w), scale=0.05, zero_point=-128)
+    d = b.constant(rng.integers(-127, 128, (1, 3, 3, 8)).astype(np.int8), 0.01, axis=3)
+    y = b.depthwise_conv_2d(y, d, b.bias(np.zeros(8), y, d), scale=0.1)
+    v = b.constant(rng.integers(-127, 128, (3, 1, 1, 8)).astype(np.int8), 0.01)
+    b.output(b.conv_2d(y, v, b.bias(np.arange(3), y, v), scale=0.3))
+    encoded = encode(parse_model(b.finish(), name="bordered"), encoding="dense")
+    assert encoded.nodes[2].choice.params["classes"] == 9
+    return with_ample_scratch(build_image(encoded).device_bytes())
+
+
 def elementwise_image() -> bytes:
     """MUL with a constant vector, ADD, SUB that broadcasts, MAXIMUM and TANH, as on the device."""
     b = Builder()
@@ -180,12 +198,17 @@ def _byte(kind: str, offset: int, value: int) -> Any:
     return edit
 
 
-def _weights_bytes(offset: int, value: bytes) -> Any:
-    """Writes bytes of node 0's weights, counted from their end where `offset` is negative."""
+def _weights_bytes(offset: int, value: bytes, *, before: tuple[str, ...] = ()) -> Any:
+    """Writes bytes of a node's weights, counted from their end where `offset` is negative.
+
+    before: the structs of the nodes before it, none for the convolution.
+    """
 
     def edit(data: bytearray) -> None:
         start = section_row(bytes(data), "params")[1]["offset"]
-        params = native.layout("conv_params").unpack(bytes(data), start)
+        start += sum(native.layout(name).size_bytes for name in before)
+        kind = "fc_params" if before else "conv_params"
+        params = native.layout(kind).unpack(bytes(data), start)
         at = params["weights_off"] + (params["weights_bytes"] if offset < 0 else 0) + offset
         for i, byte in enumerate(value):
             _byte("data", at + i, byte)(data)
@@ -195,7 +218,7 @@ def _weights_bytes(offset: int, value: bytes) -> Any:
 
 EDITS: Mapping[str, Any] = {
     "magic": _header("magic", 0),
-    "major version 3": _header("version_major", 3),
+    "major version 2": _header("version_major", 2),
     "minor version 9 is fine": _header("version_minor", 9),
     "total beyond the bytes": _header("total_bytes", 1 << 20),
     "total not a multiple of 16": _header("total_bytes", 1000),
@@ -301,6 +324,33 @@ GROUPED_EDITS: Mapping[str, Any] = {
     "group4 table padding": _byte("data", 6, 1),
     "group4 more blocks than bytes": _byte("data", 1, 1),
     "group4 bytes left over": _byte("data", 4, 2),
+    "classes of a single position": _params_of("conv_params", 0, "classes", 1),
+}
+
+
+def _behind_channels(offset: int, value: int) -> Any:
+    """Writes a byte behind the three channels of node 2."""
+
+    def edit(data: bytearray) -> None:
+        params, layout = section_row(bytes(data), "params")[1], native.layout("conv_params")
+        node = layout.unpack(bytes(data), params["offset"] + 2 * layout.size_bytes)
+        at = node["channels_off"] + 3 * native.layout("channel").size_bytes
+        _byte("data", at + offset, value)(data)
+
+    return edit
+
+
+def _bordered(node: int, field: str, value: int) -> Any:
+    return _params_of("conv_params", node, field, value)
+
+
+# Amounts are 9 * 3 int16, then follow 36 classes.
+BORDERED_EDITS: Mapping[str, Any] = {
+    "class beyond the last": _behind_channels(9 * 3 * 2 + 35, 9),
+    "classes more than 32": _bordered(2, "classes", 33),
+    "classes beyond the data": _bordered(2, "classes", 32),
+    "classes of a depthwise convolution": _bordered(1, "classes", 1),
+    "amount of any size is fine": _behind_channels(1, 0x80),
 }
 
 STATE_EDITS: Mapping[str, Any] = {
@@ -363,6 +413,7 @@ def image_vectors() -> list[dict[str, Any]]:
         cases[name] = with_crc(data)
     cases |= _edited("valid, element by element", elementwise_image(), ELEMENTWISE_EDITS)
     cases |= _edited("valid, group4", grouped_image(), GROUPED_EDITS)
+    cases |= _edited("valid, classes of positions", bordered_image(), BORDERED_EDITS)
     cases |= _edited("valid, with state", stateful_image(), STATE_EDITS)
     cases |= _edited("valid, bitmap", small_image("bitmap"), BITMAP_EDITS)
     cases |= _edited("valid, run4", small_image("run4"), RUN4_EDITS)
@@ -375,16 +426,13 @@ def image_vectors() -> list[dict[str, Any]]:
     steps = bytearray(sparse)
     _byte("data", 8, 200)(steps)
     cases["delta8 step beyond the row"] = with_crc(steps)
-    for name, offset, value in (
-        ("dense_sums without room for a product", -4, bytes(4)),
-        ("pairs without room for a product", -4, bytes(4)),
-        ("pairs of a word that is no pair", 1, b"\x55"),
-        ("pairs with a weight in a row that is not there", 11, b"\x01"),
-    ):
-        data = bytearray(small_image(name.split()[0]))
-        _weights_bytes(offset, value)(data)
-        cases[name] = with_crc(data)
-    for encoding in ("columns", "dense_sums", "pairs"):
+    sums = bytearray(small_image("dense_sums"))
+    _weights_bytes(-4, bytes(4))(sums)
+    cases["dense_sums without room for a product"] = with_crc(sums)
+    squares = bytearray(small_image("squares"))
+    _weights_bytes(5, b"\x01", before=("conv_params", "pool_params"))(squares)
+    cases["squares with a weight in a row that is not there"] = with_crc(squares)
+    for encoding in ("dense_sums", "squares"):
         cases[f"valid, {encoding}"] = small_image(encoding)
     columns = bytearray(dense)
     _row("nodes", "node", 0, "kernel", 120)(columns)

@@ -26,7 +26,7 @@ static void read_image(void) {
     }
 }
 
-/* Runs are cut to 2, or a fuzzer would only ever wait for four thousand million of them. */
+/* Runs are cut to 3, or a fuzzer would only ever wait for four thousand million of them. */
 static void send(uint8_t type, const uint8_t *payload, uint32_t bytes) {
     uint8_t wire[ES_FRAME_WIRE_MAX + 1u];
     uint8_t copy[ES_PAYLOAD_MAX];
@@ -34,7 +34,7 @@ static void send(uint8_t type, const uint8_t *payload, uint32_t bytes) {
     memcpy(copy, payload, bytes);
     if (type == ES_RECORD_run && bytes == sizeof(es_run_t)) {
         memset(copy + offsetof(es_run_t, count) + 1, 0, 3);
-        copy[offsetof(es_run_t, count)] &= 1u;
+        copy[offsetof(es_run_t, count)] &= 3u;
     }
     es_port_native_feed(wire, es_frame_build(wire, &header, copy, bytes, NULL, 0));
 }

@@ -34,6 +34,10 @@ def link_seeds() -> list[bytes]:
         b"\1" + sent("ping", nonce=7) + sent("run", run=0, count=1, first_row=0),
         b"\1" + row + from_link,
         b"\1" + sent("run", run=0, count=1, first_row=3, flags=3) + sent("abort"),
+        b"\1"
+        + sent("run", count=3, every=2, flags=16, rows=2)
+        + sent("ping", nonce=1)
+        + sent("abort"),
         b"\0" + row + from_link + sent("reset"),
         b"\1\xff\0" + bytes(range(256)),
     ]
@@ -68,7 +72,7 @@ def main() -> None:
     for i, seed in enumerate(link_seeds()):
         (out / "link" / f"seed-{i}").write_bytes(seed)
     (out / "small.esm").write_bytes(small_image("delta8"))
-    for encoding in ("columns", "dense_sums", "pairs"):
+    for encoding in ("dense_sums", "squares"):
         (out / f"{encoding}.esm").write_bytes(small_image(encoding))
 
 

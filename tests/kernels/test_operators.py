@@ -22,8 +22,8 @@ from tests.one_operator import OPERATORS, Example
 EXAMPLES = int(os.environ.get("EDGESPARSE_EXAMPLES", "60"))
 SPARSE = ["bitmap", "run4", "delta8"]
 ENCODINGS = {
-    "CONV_2D": ["dense", *SPARSE, "group4", "dense_sums", "pairs"],
-    "FULLY_CONNECTED": ["dense", *SPARSE, "group4", "pairs", "columns"],
+    "CONV_2D": ["dense", *SPARSE, "group4", "dense_sums"],
+    "FULLY_CONNECTED": ["dense", *SPARSE, "group4", "squares"],
 }
 
 
@@ -102,7 +102,7 @@ def test_every_kernel_is_drawn() -> None:
 
 def stored(weights: NDArray[np.int8], encoding: str) -> NDArray[np.bool_]:
     """Which of a convolution's weights an encoding keeps."""
-    if encoding in ("dense", "dense_sums", "pairs"):
+    if encoding in ("dense", "dense_sums"):
         return np.ones(weights.shape, np.bool_)
     if encoding in SPARSE:
         return weights != 0

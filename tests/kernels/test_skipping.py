@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgesparse import oracle
 from edgesparse.deploy.session import FLAG_NO_ZEROS
-from edgesparse.encode import Encoded, columns, dense_sums, encode, pairs
+from edgesparse.encode import Encoded, dense_sums, encode, squares
 from edgesparse.encode.lower.candidate import NEVER
 from edgesparse.image import build_image
 from edgesparse.model import Model, parse_model
@@ -78,15 +78,11 @@ def check_runs(
         ("CONV_2D", "dense_sums", 0),
         ("CONV_2D", "dense_sums", 1),
         ("CONV_2D", "dense_sums", NEVER),
-        ("CONV_2D", "pairs", 0),
-        ("CONV_2D", "pairs", NEVER),
-        ("FULLY_CONNECTED", "columns", 0),
-        ("FULLY_CONNECTED", "pairs", 0),
-        ("FULLY_CONNECTED", "pairs", NEVER),
+        ("FULLY_CONNECTED", "squares", None),
     ],
 )
-def test_equals_reference(operator: str, encoding: str, list_zeros: int) -> None:
-    """Kernels without a dense way skip zeros whatever list_zeros is."""
+def test_equals_reference(operator: str, encoding: str, list_zeros: int | None) -> None:
+    """A kernel without a dense way has no list_zeros and always skips."""
 
     @settings(
         max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None
@@ -98,7 +94,7 @@ def test_equals_reference(operator: str, encoding: str, list_zeros: int) -> None
         example = with_zeros(draw, drawn)
         encoded = encode(example.model, encoding=encoding)
         assume(encoded.nodes[0].encoding == encoding)  # words cannot hold all weights
-        params = {"list_zeros": list_zeros}
+        params = {} if list_zeros is None else {"list_zeros": list_zeros}
         if operator == "CONV_2D":
             params["band"] = draw.draw(st.sampled_from([1, 2, 5, 8, 32, 1000]))
         zero_point = example.model.tensors[example.model.nodes[0].inputs[0]].affine()[1]
@@ -106,7 +102,7 @@ def test_equals_reference(operator: str, encoding: str, list_zeros: int) -> None
         check_runs(
             example,
             with_params(encoded, operator.lower(), **params),
-            [encoding != "dense_sums" or count >= list_zeros for count in zeros],
+            [list_zeros is None or count >= list_zeros for count in zeros],
         )
 
     check()
@@ -156,8 +152,8 @@ def test_limit_of_the_lanes() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (8, 4), (9, 7), (16, 1)])
 def test_round_trips(shape: tuple[int, int]) -> None:
     weights = np.random.default_rng(1).integers(-127, 128, shape).astype(np.int8)
-    for encoding in (columns, dense_sums, pairs):
+    for encoding in (dense_sums, squares):
         np.testing.assert_array_equal(encoding.decode(encoding.encode(weights), *shape), weights)
-    assert pairs.fits(weights)
-    assert not pairs.fits(np.array([[-1], [-128]], np.int8))
-    assert pairs.fits(np.array([[-128], [-127], [0], [-128], [-128]], np.int8))
+    assert dense_sums.fits(weights)
+    assert not dense_sums.fits(np.array([[-1], [-128]], np.int8))
+    assert dense_sums.fits(np.array([[-128], [-127], [0], [-128], [-128]], np.int8))

@@ -67,9 +67,11 @@ def test_records_can_be_counted_and_are_sent_once(board: Board) -> None:
     assert [each.activation_zeros for each in counted.layers] == [
         each.activation_zeros for each in usual.layers
     ]
-    assert dumped.end.count == 0
+    for with_dump, layer in zip(dumped.layers, usual.layers, strict=True):
+        assert abs(with_dump.count - layer.count) < 64  # sending is not in it
+    assert sum(each.count for each in dumped.layers) <= dumped.end.count
     if isinstance(board.runner, NativeRunner):
-        assert counted.end.count == 0
+        assert counted.end.count == dumped.end.count == 0
     else:
         assert counted.end.count > usual.end.count
 

@@ -41,15 +41,13 @@ def one_layer(operator: str, outputs: int) -> Model:
     ("operator", "encoding"),
     [
         ("CONV_2D", "dense_sums"),
-        ("CONV_2D", "pairs"),
-        ("FULLY_CONNECTED", "columns"),
-        ("FULLY_CONNECTED", "pairs"),
+        ("FULLY_CONNECTED", "squares"),
     ],
 )
 def test_equals_reference(board: Board, operator: str, encoding: str, outputs: int) -> None:
     model = one_layer(operator, outputs)
     encoded = encode(model, encoding=encoding)
-    image = build_image(with_params(encoded, operator.lower(), list_zeros=0))
+    image = build_image(with_params(encoded, "conv_2d", list_zeros=0))
     rng = np.random.default_rng(1)
     shape = model.tensors[model.inputs[0]].shape
     rows = np.stack(

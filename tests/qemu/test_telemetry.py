@@ -298,7 +298,8 @@ def test_a_rate_is_kept_and_what_is_left_out_is_counted(
     assert 1 < len(arrived) < groups
     assert last.unsent == (groups - len(arrived)) * each
     assert (tally.lost, tally.unsent) == (0, last.unsent)
-    kept = [e for e in events if isinstance(e, Record) and e.type != "memory"]
+    # A device that was slow to start may answer a second PING only now.
+    kept = [e for e in events if isinstance(e, Record) and e.type not in ("memory", "hello")]
     assert len(kept) + last.unsent == groups * each
     assert tally.sent == tally.received + tally.unsent + tally.lost
     for event in events:

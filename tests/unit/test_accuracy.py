@@ -1,12 +1,18 @@
-"""host/accuracy.py: halves of rows, table, plot."""
+"""host/accuracy.py: halves of rows, points, table, plot."""
 
 import importlib.util
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgesparse.model import parse_model
+from edgesparse.sparsify import sparsify
 from edgesparse.sparsify.evaluate import Accuracy
+from tests.tflite_builder import Builder
 
 SCRIPT = Path(__file__).parents[2] / "host" / "accuracy.py"
 
@@ -15,6 +21,7 @@ SCRIPT = Path(__file__).parents[2] / "host" / "accuracy.py"
 def accuracy():
     spec = importlib.util.spec_from_file_location("accuracy", SCRIPT)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -29,17 +36,10 @@ def entries(accuracy):
     ]
 
 
-def test_halves_have_the_same_classes_and_no_row_in_common(accuracy):
-    labels = np.tile(np.arange(10), 20)  # even and odd rows would have different classes
-    one, other = accuracy.halves(labels)
-    assert sorted([*one, *other]) == list(range(200))
-    assert np.bincount(labels[one]).tolist() == np.bincount(labels[other]).tolist() == [10] * 10
-
-
 def test_calibration_takes_rows_from_all_of_a_half(accuracy):
     half = np.arange(1000, 3000)
     rows = accuracy.calibration(half)
-    assert len(rows) == accuracy.CALIBRATION_ROWS
+    assert len(rows) == accuracy.MOST_ROWS
     assert (rows[0], rows[-1]) == (1000, 2999)
     assert accuracy.calibration(half[:7]) == half[:7].tolist()
 
@@ -65,3 +65,66 @@ def test_the_document_needs_its_markers_once(accuracy):
     assert accuracy.rewritten(block.format("old\n"), "new\n") == block.format("new\n")
     with pytest.raises(SystemExit, match="one pair of markers"):
         accuracy.rewritten("none", "new")
+
+
+def two_layers():
+    rng = np.random.default_rng(0)
+    b = Builder()
+    y = b.input((1, 8), 0.5)
+    for columns, units in ((8, 16), (16, 4)):
+        w = b.constant(rng.integers(-90, 90, (units, columns)).astype(np.int8), 0.01)
+        y = b.fully_connected(y, w, b.bias(np.zeros(units), y, w), scale=1.0)
+    b.output(y)
+    return parse_model(b.finish(), name="m")
+
+
+def test_every_method_reaches_its_share(accuracy):
+    model = two_layers()
+    for method in accuracy.METHODS:
+        _, rows = sparsify(model, accuracy.rule_at(model, method, 0.5))
+        zeros = sum(row.zeros_after for row in rows)
+        assert 96 <= zeros <= 102
+
+
+def test_every_way_is_measured_and_relative_only_without_compensation(accuracy):
+    found = list(accuracy.ways("m", 2))
+    assert found[0] == ("dense", 0.0, False)
+    assert {share for way, share, _ in found if way == "topk, compensated"} == set(accuracy.SHARES)
+    assert {way for way, _, _ in found} == {
+        "dense",
+        *accuracy.METHODS,
+        *(f"{method}, compensated" for method in accuracy.METHODS[1:]),
+        accuracy.SHARED,
+    }
+    assert accuracy.SHARED not in {way for way, _, _ in accuracy.ways("m", 1)}
+    assert ("topk", 0.45, False) in list(accuracy.ways("resnet8_cifar10", 9))
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path):
+    model = two_layers()
+    folder = tmp_path / "models" / "m"
+    folder.mkdir(parents=True)
+    (folder / "m.tflite").write_bytes(model.source)
+    rng = np.random.default_rng(1)
+    x, y = rng.integers(-128, 128, (40, 1, 8)).astype(np.int8), np.arange(40) % 4
+    np.savez(folder / "data.npz", x=x, y=y)
+    (tmp_path / "accuracy.md").write_text("<!-- accuracy -->\n<!-- end accuracy -->\n")
+    command = [sys.executable, str(SCRIPT), str(folder.parent), "--shares", "0.5", "--jobs", "2"]
+    command += ["--docs", str(tmp_path), "--cache", str(tmp_path / "cache")]
+    command += ["--json", str(tmp_path / "accuracy.json")]
+
+    def told(*more):
+        done = subprocess.run([*command, *more], check=True, capture_output=True, text=True)
+        return done.stderr.splitlines()
+
+    # Sensitivity in two halves; dense and five methods; four of them, and shared out, in halves.
+    assert len(told()) == 2 + 6 + 2 * 5
+    first = (tmp_path / "accuracy.md").read_text()
+    assert first.count("| m (40) |") == 10
+    point = next(p for p in sorted((tmp_path / "cache").iterdir()) if "right" in p.read_text())
+    point.unlink()
+    assert told("--collect") == []
+    found = json.loads((tmp_path / "accuracy.json").read_text())["entries"]
+    assert len({(entry["way"], entry["share"]) for entry in found}) == 10
+    assert len(told()) == 1
+    assert (tmp_path / "accuracy.md").read_text() == first

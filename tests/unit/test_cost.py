@@ -15,12 +15,15 @@ from edgesparse.encode.variants import variants_of
 from edgesparse.encode.work import WORK, Amounts, Job, KernelWork, job_of
 from edgesparse.errors import UsageError
 
-KERNEL = "fully_connected_dense_s8"
+KERNEL = "conv_2d_dense_s8"
 
 
 def candidate(columns: int = 100, rows: int = 4, **params: int) -> Candidate:
     weights = np.arange(rows * columns).reshape(rows, columns) % 3
-    fields = {"batches": 1, "in_c": columns, "out_c": rows, "list_zeros": NEVER} | params
+    one_pixel = ("batches", "in_h", "in_w", "out_h", "out_w", "kernel_h", "kernel_w", "band")
+    fields = dict.fromkeys((*one_pixel, "stride_h", "stride_w", "dilation_h", "dilation_w"), 1)
+    fields |= {"pad_top": 0, "pad_left": 0, "list_zeros": NEVER}
+    fields |= {"in_c": columns, "out_c": rows} | params
     return Candidate(KERNEL, fields, b"w" * 4, b"", matrix=weights.astype(np.int8))
 
 
@@ -84,12 +87,27 @@ def test_both_ways_are_variants_unless_skipping_is_off() -> None:
 
 
 def test_a_kernel_that_always_skips_goes_with_skipping(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = replace(candidate(), kernel="fully_connected_delta8_s8")
+    other = replace(candidate(), kernel="conv_2d_delta8_s8")
     always = KernelWork(lambda job: {"one": 1 - job.zeros}, always_skips=True)
     monkeypatch.setitem(WORK, other.kernel, always)
     both = [candidate(), other]
     assert len(variants_of(both, Price(), Zeros(), skip=True)) == 2
     assert [v.kernel for v in variants_of(both, Price(), Zeros(), skip=False)] == [KERNEL]
+
+
+def test_a_kernel_that_always_skips_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its input has no zeros it may take 2 % more instructions than encoding dense."""
+    other = replace(candidate(), kernel="conv_2d_delta8_s8")
+    always = KernelWork(lambda job: {"one": 1 - job.zeros}, always_skips=True)
+    monkeypatch.setitem(WORK, other.kernel, always)
+    monkeypatch.setitem(WORK, KERNEL, KernelWork(lambda _: {"one": 1}))
+    for cost, bounded in ((1019.0, True), (1021.0, False)):
+        weights = {KERNEL: {"one": 1000.0}, other.kernel: {"one": cost}}
+        units = {"instructions": weights, "cycles": {key: {"one": 1.0} for key in weights}}
+        file = cost_module._File(weights={"cortex-m4": units})
+        monkeypatch.setattr(cost_module, "_file", lambda file=file: file)
+        found = variants_of([candidate(), other], Price(), Zeros(0.8), skip=True)
+        assert [each.never_dearer for each in found] == [True, bounded]
 
 
 def test_bands_are_variants_of_kernels_that_heed_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 from edgesparse.errors import UsageError
 from edgesparse.inputs import Inputs
 from edgesparse.model import load_model, parse_model
-from edgesparse.sparsify.evaluate import Accuracy, agreement, evaluate, predict
+from edgesparse.sparsify.evaluate import Accuracy, agreement, evaluate, halves, predict
 from tests.tflite_builder import Builder
 
 
@@ -35,6 +35,13 @@ def test_classes_are_the_first_largest_outputs():
 
 def test_one_output_stands_for_two_classes():
     assert predict(layer([[50]]), rows([-20], [-1], [1], [20]), range(4)).tolist() == [0, 0, 1, 1]
+
+
+def test_halves_have_the_same_classes_and_no_row_in_common():
+    labels = np.tile(np.arange(10), 20)  # even and odd rows would have different classes
+    one, other = halves(labels)
+    assert sorted([*one, *other]) == list(range(200))
+    assert np.bincount(labels[one]).tolist() == np.bincount(labels[other]).tolist() == [10] * 10
 
 
 def test_accuracy_counts_the_labels_met():

@@ -10,6 +10,7 @@ from edgesparse import ops
 from edgesparse.errors import ModelError, UnsupportedModelError, UsageError
 from edgesparse.model import (
     Quantization,
+    has_own_scales,
     load_model,
     parse_model,
     save_model,
@@ -410,12 +411,16 @@ def test_scales_are_multiplied_in_place():
     w = b.constant(np.ones((2, 2), np.int8), [0.25, 0.5])
     b.output(b.fully_connected(x, w, scale=1.0))
     model = parse_model(b.finish(), name="m")
-    changed = with_scales(model, {w: 3.0})
-    assert changed.tensors[w].quantization.scales == (0.75, 1.5)
+    changed = with_scales(model, {w: np.array([3.0, 2.0])})
+    assert changed.tensors[w].quantization.scales == (0.75, 1.0)
     assert changed.tensors[x].quantization == model.tensors[x].quantization
     assert len(changed.source) == len(model.source)
     with pytest.raises(ModelError, match="no scales of its own"):
-        with_scales(float_model(), {0: 2.0})
+        with_scales(float_model(), {0: np.array([2.0])})
+    with pytest.raises(ModelError, match=r"has 2 scales, given are factors \[1\]"):
+        with_scales(model, {w: np.array([2.0])})
+    assert has_own_scales(model, w)
+    assert not has_own_scales(float_model(), 0)
 
 
 def float_model():

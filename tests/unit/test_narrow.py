@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -56,7 +58,9 @@ class Net:
 
 
 def constants(narrowed: Narrowed, tensor: int) -> dict[int, int]:
-    return dict(narrowed.narrowings[tensor].constants)
+    """The channels left out that have one value at all places."""
+    found = narrowed.narrowings[tensor].constants
+    return {i: int(values[0, 0]) for i, values in found.items() if values.size == 1}
 
 
 def test_dead_filters_go_into_the_biases_behind_them() -> None:
@@ -77,11 +81,46 @@ def test_dead_filters_go_into_the_biases_behind_them() -> None:
     ]
 
 
-@pytest.mark.parametrize(("padding", "folds"), [("SAME", False), ("VALID", True)])
-def test_a_constant_beside_padding_is_kept(padding: str, folds: bool) -> None:
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_a_constant_beside_padding_gives_classes(padding: str) -> None:
     net = Net()
     narrowed = narrow(net.model(net.convolve(net.first, 3, padding=padding)))
-    assert (net.first in narrowed.narrowings) is folds
+    assert constants(narrowed, net.first) == {i: 10 * i for i in DEAD}
+    node = narrowed.model.nodes[1]
+    biases = narrowed.model.tensors[node.inputs[2]].data
+    added = 10 * sum(DEAD)  # a tap; 4 at a corner, 6 at an edge, 9 inside
+    if padding == "VALID":
+        assert len(node.inputs) == 3
+        assert biases.tolist() == [10 * i + 9 * added for i in range(CHANNELS)]
+        return
+    amounts, positions = (narrowed.model.tensors[index].data for index in node.inputs[3:])
+    taps = (biases - 10 * np.arange(CHANNELS) + amounts) // added
+    assert (taps == taps[:, :1]).all()
+    corner, edge, inside = [4, 6, 6, 4], [6, 9, 9, 6], [6, 9, 9, 6]
+    assert taps[positions, 0].reshape(4, 4).tolist() == [corner, edge, inside, corner]
+
+
+@pytest.mark.parametrize("pays", [False, True])
+def test_classes_that_do_not_pay_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch, pays: bool
+) -> None:
+    """64 rows with amounts for one channel, which each of them meets with one tap."""
+    if pays:
+        drop = importlib.import_module("edgesparse.encode.narrow.drop")
+        monkeypatch.setattr(drop, "pays", lambda *_: True)
+    net = Net()
+    filters = np.ones((CHANNELS, 1, 1, CHANNELS), np.int8)
+    filters[DEAD] = 0
+    w = net.b.constant(filters, 1.0)
+    bias = np.zeros(CHANNELS)
+    bias[DEAD[0]] = 5
+    y = net.b.conv_2d(net.x, w, net.b.bias(bias, net.x, w))
+    wide = np.ones((64, 3, 3, CHANNELS), np.int8)
+    wide[..., DEAD[0]] = 0
+    wide[:, 0, 0, DEAD[0]] = 1
+    v = net.b.constant(wide, 1.0)
+    z = net.b.conv_2d(y, v, net.b.bias(np.zeros(64), y, v))
+    assert (y in narrow(net.model(z)).narrowings) is pays
 
 
 def test_the_zero_point_beside_padding_is_not() -> None:
@@ -97,17 +136,19 @@ def test_the_zero_point_beside_padding_is_not() -> None:
     assert constants(narrowed, relu) == {i: -7 + round(i / 2 + 0.01) for i in DEAD}
 
 
-@pytest.mark.parametrize(("padding", "folds"), [("SAME", False), ("VALID", True)])
-def test_depthwise_convolutions_hand_constants_on(padding: str, folds: bool) -> None:
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_depthwise_convolutions_hand_constants_on(padding: str) -> None:
     net = Net()
     middle = net.depthwise(net.first, padding=padding)
     narrowed = narrow(net.model(net.convolve(middle)))
-    if folds:
-        assert constants(narrowed, middle) == {i: min(90 * i, 127) for i in DEAD}
-        weights = narrowed.model.nodes[1].inputs[1]
-        assert narrowed.model.tensors[weights].shape == (1, 3, 3, 4)
-    else:
-        assert not narrowed.narrowings
+    found = narrowed.narrowings[middle].constants
+    assert list(found) == DEAD
+    for i, values in found.items():
+        along = np.array([3]) if padding == "VALID" else np.array([2, 3, 3, 2])
+        expected = np.minimum(10 * i * np.outer(along, along), 127)
+        np.testing.assert_array_equal(np.broadcast_to(values, expected.shape), expected)
+    weights = narrowed.model.nodes[1].inputs[1]
+    assert narrowed.model.tensors[weights].shape == (1, 3, 3, 4)
 
 
 def test_a_dead_depthwise_filter_takes_its_producer_along() -> None:

@@ -195,7 +195,7 @@ def test_real_names(shared_models):
         ("[[layers]]", "unknown key 'layers', there are: default, layer, block", "layer"),
         (
             '[[layer]]\nmatch = "a"\nmethd = "topk"',
-            "layer 1: unknown key 'methd', there are: method, value, granularity, match",
+            "unknown key 'methd', there are: method, value, granularity, compensate, match",
             "method",
         ),
         (

@@ -9,7 +9,7 @@ from edgesparse.errors import UnsupportedModelError
 from edgesparse.image import build_image
 from edgesparse.inputs import Inputs
 from edgesparse.model import parse_model
-from edgesparse.rows import device_rows, has_state, logits_index, run_tensors
+from edgesparse.rows import count_zeros, device_rows, has_state, logits_of, run_tensors
 from tests.tflite_builder import Builder
 
 
@@ -69,7 +69,7 @@ def test_what_is_given_is_not_computed_again():
 
 def test_logits_are_what_the_softmax_reads():
     model, logits = branched_model()
-    assert logits_index(model) == logits
+    assert logits_of(model) == {logits: True}
     assert not has_state(model)
 
 
@@ -77,6 +77,19 @@ def test_a_tensor_that_does_not_follow_is_refused():
     model, logits = branched_model()
     with pytest.raises(UnsupportedModelError, match="before anything computes it"):
         run_tensors(model, {logits: np.zeros((1, 5), np.int8)}, [model.nodes[0].outputs[0]])
+
+
+def test_zeros_are_counted_node_by_node():
+    model, _ = branched_model()
+    given, _ = rows_of(model, 9)
+    image = build_image(encode(model))
+    found = count_zeros(image, list(given.values()))
+    for at, node in enumerate(image.nodes):
+        (index,) = model.nodes[node["layer"]].outputs
+        values = run_tensors(model, given, [index])[index]
+        zero_point = model.tensors[index].affine()[1]
+        assert found[:, at].tolist() == (values == zero_point).sum(axis=1).tolist()
+    assert found[:, 0].min() > 0  # behind a ReLU
 
 
 def test_the_native_run_refuses_what_does_not_fit():
@@ -88,4 +101,6 @@ def test_the_native_run_refuses_what_does_not_fit():
         native.run_rows(image, 2, bytes(64), out_bytes=11)
     with pytest.raises(ValueError, match="native run: "):
         native.run_rows(image[:-1], 2, bytes(64), out_bytes=10)
+    with pytest.raises(ValueError, match="bad_input"):
+        native.run_rows(image, 2, bytes(64), out_bytes=10, zeros=np.zeros(9, np.uint32))
     assert len(native.run_rows(image, 2, bytes(64), out_bytes=10)) == 10

@@ -81,8 +81,12 @@ void es_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t *input, co
                          const es_channel_t *channels, int8_t *output, void *scratch) {
     work_t work = {.params = params, .plan = es_dense_plan(params), .packed = scratch};
     const es_dense_plan_t *const plan = &work.plan;
-    work.dense = (es_dense_rows_t){weights, channels, (uint32_t)params->out_c, plan->groups,
-                                   es_output(params->out_zero_point, params->act_min, params->act_max)};
+    work.dense = (es_dense_rows_t){weights,
+                                   channels,
+                                   (uint32_t)params->out_c,
+                                   plan->groups,
+                                   es_output(params->out_zero_point, params->act_min, params->act_max),
+                                   es_classes_of(params, channels, output)};
     work.pad = (int8_t *)scratch + plan->packed_bytes;
     work.bytes = work.pad + plan->pad_bytes;
     es_fill(work.pad, params->in_zero_point, plan->pad_bytes);

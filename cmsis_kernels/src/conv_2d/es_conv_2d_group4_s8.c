@@ -89,8 +89,12 @@ static void pack_band(const es_conv_params_t *params, const layout_t *layout, es
 void es_conv_2d_group4_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
                           const es_channel_t *channels, int8_t *output, void *scratch) {
     const layout_t layout = layout_of(params);
-    const es_group4_rows_t sparse = {weights, channels, (uint32_t)params->out_c, layout.columns,
-                                     es_output(params->out_zero_point, params->act_min, params->act_max)};
+    const es_group4_rows_t sparse = {weights,
+                                     channels,
+                                     (uint32_t)params->out_c,
+                                     layout.columns,
+                                     es_output(params->out_zero_point, params->act_min, params->act_max),
+                                     es_classes_of(params, channels, output)};
     uint32_t positions = (uint32_t)(params->batches * params->out_h * params->out_w);
     uint32_t *const tiles = scratch;
     es_group4_entry_t *const entries = (void *)((uint8_t *)scratch + layout.tiles_bytes);

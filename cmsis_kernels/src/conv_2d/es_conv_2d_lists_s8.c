@@ -9,6 +9,7 @@ typedef struct {
     const uint8_t *sums;
     uint32_t row_bytes;
     uint32_t limit;
+    es_classes_t classes; /* of the positions */
 } weights_t;
 
 static uint32_t row_bytes_of(const es_conv_params_t *params) {
@@ -36,7 +37,8 @@ static void run_block(const es_skip_lists_t *lists, const weights_t *weights, co
                       uint32_t first, uint32_t out_y, int8_t *output, uint32_t *words) {
     const es_conv_params_t *window = &lists->window;
     es_skip_block_t block = {.words = (const uint8_t *)words,
-                             .out = es_output(window->out_zero_point, window->act_min, window->act_max)};
+                             .out = es_output(window->out_zero_point, window->act_min, window->act_max),
+                             .classes = weights->classes};
     es_skip_block_open(&block, channels, first, (uint32_t)window->out_c);
     for (uint32_t i = 0; i < block.rows; i++) { /* from the bias of dense weights back to the bias itself */
         const uint32_t sum = es_load_u32(weights->sums + 4 * (first + i));
@@ -58,6 +60,7 @@ void es_conv_2d_lists_s8(const es_conv_params_t *params, const int8_t *input, co
     weights_t rows = {.rows = weights, .row_bytes = row_bytes_of(params)};
     rows.sums = weights + out_c * rows.row_bytes;
     rows.limit = es_load_u32(rows.sums + 4 * out_c);
+    rows.classes = es_classes_of(params, channels, output);
     uint32_t *const words = scratch;
     es_skip_lists_t lists;
     es_skip_open(&lists, params, rows.limit, words + rows.row_bytes * ES_SKIP_WORD_BYTES / 4);

@@ -10,8 +10,11 @@ uint32_t es_fully_connected_group4_s8_get_buffer_size(const es_fc_params_t *para
 void es_fully_connected_group4_s8(const es_fc_params_t *params, const int8_t *input, const uint8_t *weights,
                                   const es_channel_t *channels, int8_t *output, void *scratch) {
     const uint32_t columns = (uint32_t)params->in_c;
-    const es_group4_rows_t sparse = {weights, channels, (uint32_t)params->out_c, columns,
-                                     es_output(params->out_zero_point, params->act_min, params->act_max)};
+    const es_group4_rows_t sparse = {.weights = weights,
+                                     .channels = channels,
+                                     .rows = (uint32_t)params->out_c,
+                                     .columns = columns,
+                                     .out = es_output(params->out_zero_point, params->act_min, params->act_max)};
     uint32_t vectors = (uint32_t)params->batches;
     if (vectors == 1) {
         es_group4_rows_one(&sparse, input, output);

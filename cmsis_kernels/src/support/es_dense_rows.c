@@ -35,6 +35,27 @@ ES_INLINE void make_pairs(const uint32_t *rows, const uint32_t *packed, const es
     }
 }
 
+/* The same for columns whose classes add to the biases: as many pairs at a time as have the first one's two classes. */
+ES_RARE void make_classes(uint32_t *rows, const uint32_t *packed, const es_tile_walk_t *walk, es_tile_places_t places,
+                          const es_channel_t *exact, const es_dense_rows_t *dense, uint32_t row) {
+    const uint32_t next = places.step < 2 * dense->rows ? 1 : 2; /* columns from a pair to the next */
+    const uint8_t *first = es_classes_at(&dense->classes, places.output);
+    const uint8_t *second = first + places.second / dense->rows;
+    for (uint32_t left = places.pairs; left != 0; left -= places.pairs) {
+        places.pairs = 1;
+        while (places.pairs < left && first[places.pairs * next] == *first && second[places.pairs * next] == *second) {
+            places.pairs++;
+        }
+        es_tile_add_biases(rows, dense->channels + row, es_classes_amounts(&dense->classes, *first, row),
+                           es_classes_amounts(&dense->classes, *second, row));
+        make_pairs(rows, packed, walk, places, exact, &dense->out);
+        packed += places.pairs * walk->pair_step * ES_TILE_PAIR_WORDS;
+        places.output += places.pairs * places.step;
+        first += places.pairs * next;
+        second += places.pairs * next;
+    }
+}
+
 ES_INLINE bool all_short(const es_channel_t *channels, const es_output_t *out) {
     bool is_short = true;
     for (uint32_t row = 0; row < ES_TILE_ROWS; row++) {
@@ -60,17 +81,24 @@ void es_dense_rows_band(const es_dense_rows_t *dense, const es_dense_band_t *ban
         int8_t *to = output + first;
         uint32_t *const end =
             es_tile_pack_rows(rows, channels, dense->weights + (size_t)first * dense->groups * 4, &walk);
+        const bool matter = dense->classes.amounts != NULL && es_classes_matter(&dense->classes, first, ES_TILE_ROWS);
         const es_channel_t *const exact = all_short(channels, &dense->out) ? NULL : channels;
         if (exact != NULL) {
             *end = ES_TILE_SUMS;
         }
         for (uint32_t left = band->lines; left != 0; left--) {
-            if (pairs != 0) {
-                make_pairs(rows, line, &walk, (es_tile_places_t){pairs, to, pitch, step}, exact, &dense->out);
-            }
-            if (band->columns % 2 != 0) {
-                const es_tile_places_t alone = {1, to + (size_t)pairs * step, 0, 0};
-                make_pairs(rows, line + last_words, &walk, alone, exact, &dense->out);
+            const es_tile_places_t all = {pairs, to, pitch, step};
+            const es_tile_places_t alone = {band->columns % 2, to + (size_t)pairs * step, 0, 0};
+            if (ES_UNLIKELY(matter)) {
+                make_classes(rows, line, &walk, all, exact, dense, first);
+                make_classes(rows, line + last_words, &walk, alone, exact, dense, first);
+            } else {
+                if (pairs != 0) {
+                    make_pairs(rows, line, &walk, all, exact, &dense->out);
+                }
+                if (alone.pairs != 0) {
+                    make_pairs(rows, line + last_words, &walk, alone, exact, &dense->out);
+                }
             }
             line += line_words;
             to += line_outputs;
@@ -80,8 +108,12 @@ void es_dense_rows_band(const es_dense_rows_t *dense, const es_dense_band_t *ban
 
 void es_dense_rows_one(const es_dense_rows_t *dense, const uint32_t *packed, int8_t *output) {
     const uint8_t *weights = dense->weights;
+    const int16_t *amounts = NULL;
     const size_t row_bytes = (size_t)dense->groups * 4;
     uint32_t count;
+    if (dense->classes.amounts != NULL) {
+        amounts = es_classes_amounts(&dense->classes, *es_classes_at(&dense->classes, output), 0);
+    }
     for (uint32_t first = 0; first < dense->rows; first += count) {
         const es_channel_t *const channels = dense->channels + first;
         const uint8_t *rows[ES_DOT_ROWS];
@@ -91,6 +123,9 @@ void es_dense_rows_one(const es_dense_rows_t *dense, const uint32_t *packed, int
             const uint32_t real = row < count ? row : 0; /* the first once more where none is left: dropped */
             rows[row] = weights + real * row_bytes;
             acc[row] = channels[real].bias;
+            if (amounts != NULL) {
+                acc[row] = (int32_t)((uint32_t)acc[row] + (uint32_t)amounts[first + real]);
+            }
         }
         es_dot_rows(acc, rows, packed, dense->groups);
         for (uint32_t row = 0; row < count; row++) {

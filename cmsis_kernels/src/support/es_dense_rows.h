@@ -6,6 +6,7 @@
 #ifndef ES_DENSE_ROWS_H
 #define ES_DENSE_ROWS_H
 
+#include "es_classes.h"
 #include "es_intrin_tile.h"
 
 /* Weights that all columns are multiplied by. */
@@ -15,6 +16,7 @@ typedef struct {
     uint32_t rows;
     uint32_t groups;
     es_output_t out;
+    es_classes_t classes; /* of the columns */
 } es_dense_rows_t;
 
 /* A band of packed columns: lines of columns, each line in pairs of a column and the one `second` further on. */

@@ -96,9 +96,9 @@ static void make_some(const es_group4_rows_t *sparse, const es_channel_t *channe
     }
 }
 
-/* One row's outputs for all positions. */
-static void make_row(const es_group4_rows_t *sparse, const es_channel_t *channel, es_group4_row_t *row,
-                     const uint8_t *tile, uint32_t positions) {
+/* One row's outputs for positions whose biases repeat tile by tile. */
+static void make_tiles(const es_group4_rows_t *sparse, const es_channel_t *channel, es_group4_row_t *row,
+                       const uint8_t *tile, uint32_t positions) {
     const es_scale_t scale = es_scale_of(channel);
     if (!ES_UNLIKELY(!es_scale_is_short(&scale, &sparse->out)) && positions >= 4) {
         row->last_tile = tile + positions / 4 * row->tile_bytes;
@@ -116,6 +116,29 @@ static void make_row(const es_group4_rows_t *sparse, const es_channel_t *channel
     }
 }
 
+/* The same for positions whose classes add to the biases: as many tiles at a time as have the first one's classes. */
+ES_RARE void make_classes(const es_group4_rows_t *sparse, const es_channel_t *channel, es_group4_row_t *row,
+                          const uint8_t *tile, uint32_t positions) {
+    const uint32_t place = (uint32_t)(channel - sparse->channels);
+    int8_t *output = row->output;
+    while (positions != 0) {
+        const uint8_t *const classes = es_classes_at(&sparse->classes, output);
+        uint32_t count = positions < 4 ? positions : 4;
+        for (uint32_t i = 0; i < count; i++) {
+            const int32_t amount = *es_classes_amounts(&sparse->classes, classes[i], place);
+            row->bias[i] = (int32_t)((uint32_t)channel->bias + (uint32_t)amount);
+        }
+        while (count + 4 <= positions && es_read_u32(classes + count) == es_read_u32(classes)) {
+            count += 4;
+        }
+        row->output = output;
+        make_tiles(sparse, channel, row, tile, count);
+        tile += (count + 3) / 4 * row->tile_bytes;
+        output += count * row->pitch;
+        positions -= count;
+    }
+}
+
 void es_group4_rows_tiles(const es_group4_rows_t *sparse, const uint32_t *tiles, uint32_t positions,
                           es_group4_entry_t *entries, int8_t *output) {
     const uint8_t *block = first_block(sparse);
@@ -125,7 +148,7 @@ void es_group4_rows_tiles(const es_group4_rows_t *sparse, const uint32_t *tiles,
         es_group4_entry_t *const last = unpack(block, blocks, entries);
         es_group4_row_t spare;
         es_group4_row_t *const row = es_group4_row(last, &spare);
-        row->bias = channel->bias;
+        row->bias[0] = row->bias[1] = row->bias[2] = row->bias[3] = channel->bias;
         row->multiplier = channel->multiplier;
         row->rounding = channel->rounding;
         row->shift = (uint32_t)channel->shift & 31U;
@@ -135,7 +158,11 @@ void es_group4_rows_tiles(const es_group4_rows_t *sparse, const uint32_t *tiles,
         row->last = last;
         row->is_odd = (uint32_t)(last - entries) % 2;
         row->tile_bytes = sparse->columns / 4 * ES_GROUP4_TILE_BYTES;
-        make_row(sparse, channel, row, (const uint8_t *)tiles, positions);
+        if (sparse->classes.amounts != NULL && es_classes_matter(&sparse->classes, place, 1)) {
+            make_classes(sparse, channel, row, (const uint8_t *)tiles, positions);
+        } else {
+            make_tiles(sparse, channel, row, (const uint8_t *)tiles, positions);
+        }
         block += blocks * BLOCK_BYTES;
         channel++;
         output++;

@@ -5,6 +5,7 @@
 #ifndef ES_GROUP4_ROWS_H
 #define ES_GROUP4_ROWS_H
 
+#include "es_classes.h"
 #include "es_intrin_group4.h"
 #include "es_requant.h"
 
@@ -15,6 +16,7 @@ typedef struct {
     uint32_t rows;
     uint32_t columns; /* a multiple of 4 */
     es_output_t out;
+    es_classes_t classes; /* of the columns; es_group4_rows_one knows none */
 } es_group4_rows_t;
 
 /* Bytes that `tiles` tiles of four positions take, and those of a row's entries. They stick at 2^32 - 1. */

@@ -97,14 +97,6 @@ typedef struct {
  */
 void es_lists_add_spans(const es_lists_span_t *spans, const es_lists_span_t *end, int64_t acc[ES_LISTS_WORDS]);
 
-/* As es_lists_add, over the entries from `list` to `end`, one at least, with two words of four bytes each instead of four
- * words: byte 3 of a word is the upper value of the first and byte 0 its lower one, 0..255; byte 1 is the upper value of the
- * second and byte 2 its lower one. A step of 16 bytes is one of 8 here. Returns the place of the last entry's bytes. 1.72
- * instructions a product in the loop.
- */
-const uint8_t *es_lists_add_bytes(const uint32_t *list, const uint32_t *end, const uint8_t *bytes,
-                                  int64_t acc[ES_LISTS_WORDS]);
-
 /* From one accumulator to two outputs whose rows take the short path of es_requant.h. */
 typedef struct {
     int32_t lower_bias2; /* of the lower sum, doubled; the upper sum's is in the accumulator from the start */

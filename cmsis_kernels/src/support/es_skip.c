@@ -75,8 +75,11 @@ void es_skip_open(es_skip_lists_t *lists, const es_conv_params_t *params, uint32
     lists->row_places = (es_skip_place_t *)(void *)(lists->entries + lists->slots);
 }
 
-uint32_t *es_skip_list_vector(uint32_t *list, const int8_t *from, uint32_t count, int32_t zero_point,
-                              uint32_t *position) {
+/* The non-zero elements of a pixel as entries, from `list` on; `position` inputs lie between the last entry and the first
+ * element, and afterwards between the last entry and what follows. Returns the list's new end.
+ */
+static uint32_t *list_pixel(uint32_t *list, const int8_t *from, uint32_t count, int32_t zero_point,
+                            uint32_t *position) {
     uint32_t step = *position << ES_LISTS_UNIT_SHIFT;
     if (count >= 4) {
         list = es_lists_from_words(list, from, count / 4, zero_point, &step);
@@ -109,7 +112,7 @@ static void list_row(const es_skip_lists_t *lists, const int8_t *from, uint32_t 
     }
     for (; pixels != 0; pixels--) {
         *place++ = (es_skip_place_t){es_skip_address(list), -(int32_t)position * ES_SKIP_WORD_BYTES};
-        list = es_skip_list_vector(list, from, in_c, zero_point, &position);
+        list = list_pixel(list, from, in_c, zero_point, &position);
         from += in_c;
     }
     while (place != places_end) {
@@ -190,6 +193,8 @@ void es_skip_block_open(es_skip_block_t *block, const es_channel_t *channels, ui
     block->channels = channels + first;
     block->rows = rows - first < ES_SKIP_ROWS ? rows - first : ES_SKIP_ROWS;
     block->is_short = true;
+    block->amounts = NULL;
+    block->first = first;
     for (uint32_t i = 0; i < ES_SKIP_ROWS; i++) {
         const es_channel_t *channel = &block->channels[i < block->rows ? i : 0];
         const es_scale_t scale = es_scale_of(channel);
@@ -208,7 +213,21 @@ void es_skip_block_bias(es_skip_block_t *block) {
     }
 }
 
-void es_skip_add_lanes(const int64_t acc[ES_LISTS_WORDS], int32_t sums[ES_SKIP_ROWS]) {
+/* Puts the amounts of a class on top of the biases, instead of those of another. */
+ES_RARE void set_class(es_skip_block_t *block, uint32_t class) {
+    const int16_t *const amounts = es_classes_amounts(&block->classes, class, block->first);
+    if (amounts != block->amounts) {
+        for (uint32_t i = 0; i < block->rows; i++) {
+            const int32_t before = block->amounts == NULL ? 0 : block->amounts[i];
+            block->bias[i] = (int32_t)((uint32_t)block->bias[i] + (uint32_t)(amounts[i] - before));
+        }
+        block->amounts = amounts;
+        es_skip_block_bias(block);
+    }
+}
+
+/* Takes accumulators apart and adds them to eight sums. */
+static void add_lanes(const int64_t acc[ES_LISTS_WORDS], int32_t sums[ES_SKIP_ROWS]) {
     for (uint32_t i = 0; i < ES_LISTS_WORDS; i++) {
         sums[2 * i] = (int32_t)((uint32_t)sums[2 * i] + (uint32_t)es_lower24(acc[i]));
         sums[2 * i + 1] = (int32_t)((uint32_t)sums[2 * i + 1] + (uint32_t)es_upper24(acc[i]));
@@ -230,7 +249,7 @@ static void add_in_pieces(const es_lists_span_t *spans, uint32_t count, uint32_t
             const uint32_t left = (uint32_t)(spans[i].end - piece.first);
             piece.end = piece.first + (left < limit ? left : limit);
             es_lists_add_spans(&piece, &piece + 1, acc);
-            es_skip_add_lanes(acc, sums);
+            add_lanes(acc, sums);
             for (; piece.first != piece.end; piece.first++) {
                 piece.base += (int32_t)(*piece.first & ~(uint32_t)0xfff) >> 12;
             }
@@ -248,7 +267,7 @@ static void write_any(const es_skip_block_t *block, const es_lists_span_t *spans
     } else if (count != 0) {
         int64_t acc[ES_LISTS_WORDS] = {0, 0, 0, 0};
         es_lists_add_spans(spans, spans + count, acc);
-        es_skip_add_lanes(acc, sums);
+        add_lanes(acc, sums);
     }
     write_outputs(block, sums, output);
 }
@@ -325,13 +344,17 @@ static void multiply_spans(const es_skip_block_t *block, const es_lists_span_t *
     }
 }
 
-void es_skip_span(const es_skip_block_t *block, const es_lists_span_t *span, uint32_t limit, int8_t *output) {
-    multiply_spans(block, span, 1, limit, output);
+/* The classes of the positions from an output on, or NULL. */
+static const uint8_t *classes_at(const es_skip_block_t *block, const int8_t *output) {
+    return block->classes.amounts == NULL ? NULL : es_classes_at(&block->classes, output);
 }
 
-/* A row of `positions` outputs under `count` tap rows. `fast`: block is short and whole, and lanes hold any window. */
-ES_INLINE void multiply_row(const es_skip_lists_t *lists, const es_skip_block_t *block, const tap_row_t *rows,
-                            uint32_t count, bool fast, uint32_t positions, int8_t *output) {
+/* A row of `positions` outputs under `count` tap rows. `fast`: block is short and whole, lanes hold any window, and there
+ * are no classes.
+ */
+ES_INLINE void multiply_row(const es_skip_lists_t *lists, es_skip_block_t *block, const tap_row_t *rows, uint32_t count,
+                            bool fast, uint32_t positions, int8_t *output) {
+    const uint8_t *class = fast ? NULL : classes_at(block, output);
     const uint32_t taps = (uint32_t)lists->window.kernel_w;
     const uint32_t step = (uint32_t)lists->window.stride_w;
     const uint32_t pitch = (uint32_t)lists->window.out_c;
@@ -340,6 +363,9 @@ ES_INLINE void multiply_row(const es_skip_lists_t *lists, const es_skip_block_t 
     for (; positions != 0; positions--) {
         for (uint32_t i = 0; i < count; i++) {
             spans[i] = span_of(lists, &rows[i].places[place], taps, rows[i].words);
+        }
+        if (class != NULL) {
+            set_class(block, *class++);
         }
         if (fast) {
             es_lists_span_outputs(spans, spans + count, &block->fast, output);
@@ -351,19 +377,24 @@ ES_INLINE void multiply_row(const es_skip_lists_t *lists, const es_skip_block_t 
     }
 }
 
-void es_skip_multiply(const es_skip_lists_t *lists, const es_skip_block_t *block, uint32_t out_y, int8_t *output) {
+void es_skip_multiply(const es_skip_lists_t *lists, es_skip_block_t *block, uint32_t out_y, int8_t *output) {
     const es_conv_params_t *window = &lists->window;
     const uint32_t end = out_y + rows_here(lists, out_y);
     const uint32_t columns = (uint32_t)(window->kernel_h * window->kernel_w) * (uint32_t)window->in_c;
     const bool is_simple = window->kernel_h <= SPANS && (window->dilation_w == 1 || window->kernel_w == 1);
-    const bool is_fast = block->is_short && block->rows == ES_SKIP_ROWS && columns <= lists->limit;
+    const bool is_plain = block->rows == ES_SKIP_ROWS && block->classes.amounts == NULL;
+    const bool is_fast = block->is_short && is_plain && columns <= lists->limit;
     for (; out_y < end; out_y++) {
         const uint32_t positions = es_window_is_pixel(window) ? pixels_of(lists, out_y) : (uint32_t)window->out_w;
         int32_t ky = 0;
         tap_row_t rows[SPANS];
         const uint32_t count = is_simple ? find_tap_rows(lists, block, out_y, &ky, rows) : 0;
         if (count == 0) {
+            const uint8_t *class = classes_at(block, output);
             for (uint32_t i = 0; i < positions; i++) {
+                if (class != NULL) {
+                    set_class(block, class[i]);
+                }
                 multiply_slowly(lists, block, out_y, i * (uint32_t)window->stride_w,
                                 output + i * (uint32_t)window->out_c);
             }

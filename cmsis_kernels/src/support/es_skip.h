@@ -8,6 +8,7 @@
 #ifndef ES_SKIP_H
 #define ES_SKIP_H
 
+#include "es_classes.h"
 #include "es_lists.h"
 #include "es_requant.h"
 
@@ -50,6 +51,9 @@ typedef struct {
     uint32_t rows; /* that there are, 1..8 */
     bool is_short; /* all may take the short requantisation */
     es_output_t out;
+    es_classes_t classes;    /* of the positions */
+    const int16_t *amounts;  /* of a class, for `channels`, that are on top of the biases; NULL: none */
+    uint32_t first;          /* of the rows */
     es_lists_outputs_t fast; /* the same, for es_lists_span_outputs */
 } es_skip_block_t;
 
@@ -66,24 +70,14 @@ void es_skip_list_rows(const es_skip_lists_t *lists, const int8_t *image, uint32
 uint32_t es_skip_count(const es_skip_lists_t *lists, uint32_t out_y);
 
 /* Eight outputs at each position of those rows to `output`, which is of out_y's first position and the block's first row. */
-void es_skip_multiply(const es_skip_lists_t *lists, const es_skip_block_t *block, uint32_t out_y, int8_t *output);
+void es_skip_multiply(const es_skip_lists_t *lists, es_skip_block_t *block, uint32_t out_y, int8_t *output);
 
-/* The non-zero elements of a vector as entries, from `list` on; `position` inputs lie between the last entry and the first
- * element, and afterwards between the last entry and what follows. Returns the list's new end.
+/* Gives a block, which has its `out` and its `classes`, the channels of `first` and the seven rows after it as far as there
+ * are.
  */
-uint32_t *es_skip_list_vector(uint32_t *list, const int8_t *from, uint32_t count, int32_t zero_point,
-                              uint32_t *position);
-
-/* Gives a block, which has its `out`, the channels of `first` and the seven rows after it as far as there are. */
 void es_skip_block_open(es_skip_block_t *block, const es_channel_t *channels, uint32_t first, uint32_t rows);
 
 /* Makes known that block->bias has changed. */
 void es_skip_block_bias(es_skip_block_t *block);
-
-/* Takes accumulators apart and adds them to eight sums. */
-void es_skip_add_lanes(const int64_t acc[ES_LISTS_WORDS], int32_t sums[ES_SKIP_ROWS]);
-
-/* The block's outputs of one span; no lane sums more than `limit` products. */
-void es_skip_span(const es_skip_block_t *block, const es_lists_span_t *span, uint32_t limit, int8_t *output);
 
 #endif

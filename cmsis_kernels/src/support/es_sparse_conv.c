@@ -1,5 +1,6 @@
 #include "es_sparse_conv.h"
 
+#include "es_classes.h"
 #include "es_size.h"
 #include "es_window.h"
 
@@ -171,6 +172,7 @@ typedef struct {
     const es_conv_params_t *params;
     const es_sparse_t *sparse;
     es_sparse_rows_t weights;
+    es_classes_t classes;
     uint32_t *packed;
     uint32_t *list;
     uint32_t *jumps;
@@ -384,12 +386,68 @@ static void make_tiles(const row_t *row, const es_output_t *out, const band_t *b
     }
 }
 
-/* Whether the lower sums of a list stay inside 24 bits, -2^23..2^23-1, as they do where its weights add up to 32896 at most
- * in size: 255 * 32896 = 8388480. Weights count as 128 until they are looked at, so that few are.
+/* What accumulators start from: `upper` of the upper position's class and `lower` of the lower one's. */
+typedef struct {
+    int64_t upper[ES_CLASSES_MAX];
+    int32_t lower[ES_CLASSES_MAX];
+} starts_t;
+
+static void set_starts(starts_t *starts, const es_classes_t *classes, uint32_t place, uint32_t bias) {
+    const int16_t *amount = es_classes_amounts(classes, 0, place);
+    for (uint32_t i = 0; i < classes->count; i++) {
+        const int32_t added = *amount;
+        starts->upper[i] = (int64_t)((uint64_t)(bias + (uint32_t)added) << 24);
+        starts->lower[i] = added;
+        amount += classes->rows;
+    }
+}
+
+/* An output row where classes of positions add to the biases: as many tiles at a time as have the first one's. */
+static void make_classes(row_t *row, const es_output_t *out, const starts_t *starts, const band_t *band,
+                         const uint8_t *lower, const uint8_t *upper, const uint8_t *operands, int8_t *output) {
+    const uint32_t last = band->words - ES_LISTS_WORDS;
+    for (uint32_t word = 0, next; word < band->words; word = next) {
+        const uint32_t at = word < last ? word : last;
+        const uint32_t low = es_read_u32(lower + at), high = es_read_u32(upper + at);
+        int64_t *const start = row->lists.start;
+        start[0] = starts->upper[high & 0xff] + starts->lower[low & 0xff];
+        start[1] = starts->upper[high >> 8 & 0xff] + starts->lower[low >> 8 & 0xff];
+        start[2] = starts->upper[high >> 16 & 0xff] + starts->lower[low >> 16 & 0xff];
+        start[3] = starts->upper[high >> 24] + starts->lower[low >> 24];
+        int8_t *const to = output + at * row->lists.pitch;
+        next = word + ES_LISTS_WORDS;
+        if (!row->is_short) {
+            any_tile(row, out, operands + 4 * at, to);
+            continue;
+        }
+        while (next <= last && es_read_u32(lower + next) == low && es_read_u32(upper + next) == high) {
+            next += ES_LISTS_WORDS;
+        }
+        es_lists_outputs(&row->lists, operands + 4 * at, to, (next - word) / ES_LISTS_WORDS);
+    }
+}
+
+/* As make_tiles, where classes of positions add to the biases. */
+static void make_class_tiles(row_t *row, const es_output_t *out, const band_t *band, const es_classes_t *classes,
+                             uint32_t place) {
+    const uint8_t *operands = band->operands;
+    int8_t *output = band->output + place;
+    starts_t starts;
+    set_starts(&starts, classes, place, (uint32_t)row->channel->bias);
+    for (uint32_t left = band->rows; left != 0; left--) {
+        make_classes(row, out, &starts, band, es_classes_at(classes, output),
+                     es_classes_at(classes, output + band->distance), operands, output);
+        operands += band->row_bytes;
+        output += band->row_pitch;
+    }
+}
+
+/* Whether the lower sums of a list stay inside 24 bits, -2^23..2^23-1, as they do where its weights add up to 32768 at most
+ * in size: 255 * 32768 = 8355840, and as much as an int16 they may start from. Weights count as 128 until they are looked at, so that few are.
  */
 static bool is_in_bounds(const uint32_t *list, uint32_t entries) {
     const int8_t *weight = (const int8_t *)list;     /* the lowest byte of an entry */
-    int32_t beyond = (int32_t)entries * 128 - 32896; /* fewer than 2^18 entries, as the packed words are no fewer */
+    int32_t beyond = (int32_t)entries * 128 - 32768; /* fewer than 2^18 entries, as the packed words are no fewer */
     for (; beyond > 0 && entries != 0; entries--) {
         beyond -= 128 - (*weight < 0 ? -*weight : *weight);
         weight += 4;
@@ -435,7 +493,11 @@ static void make_band(const run_t *run, const band_t *band) {
         const es_sparse_list_t entries = run->sparse->list(&cursor, layout->columns, &operands, run->list);
         close_lists(&row, run->list, &entries);
         set_channel(&row, &run->weights.channels[i], &run->weights.out, entries.sum);
-        make_tiles(&row, &run->weights.out, band, band->output + i);
+        if (run->classes.amounts != NULL && es_classes_matter(&run->classes, i, 1)) {
+            make_class_tiles(&row, &run->weights.out, band, &run->classes, i);
+        } else {
+            make_tiles(&row, &run->weights.out, band, band->output + i);
+        }
     }
 }
 
@@ -545,6 +607,7 @@ void es_sparse_conv(const es_sparse_t *sparse, const es_conv_params_t *params, c
         .layout = layout_of(params),
         .params = params,
         .sparse = sparse,
+        .classes = es_classes_of(params, channels, output),
         .weights = {weights, channels, (uint32_t)params->out_c, 0,
                     es_output(params->out_zero_point, params->act_min, params->act_max)},
     };

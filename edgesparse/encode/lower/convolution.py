@@ -11,6 +11,7 @@ from edgesparse import quantize
 from edgesparse.encode import bitmap, delta8, dense, group4, run4
 from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.lower.skipping import conv_2d_skipping, fully_connected_skipping
+from edgesparse.encode.narrow.classes import Classes
 from edgesparse.encode.requantisation import channel_rows
 from edgesparse.model import Model, Node, Tensor
 from edgesparse.ops import (
@@ -47,22 +48,41 @@ def _weight_scales(model: Model, node: Node) -> tuple[float, ...]:
     return quantization.scales
 
 
+def _classes(model: Model, node: Node) -> Classes | None:
+    """The classes of the output positions of a narrowed CONV_2D, if it has any."""
+    if len(node.inputs) < 5:
+        return None
+    amounts, positions = (model.tensors[index].data for index in node.inputs[3:])
+    assert amounts is not None
+    assert positions is not None
+    return Classes(amounts.astype(np.int64), positions.astype(np.uint8))
+
+
 def _conv_channels(
-    model: Model, node: Node, rows: NDArray[np.int8], *, whole_rows: bool = True
+    model: Model,
+    node: Node,
+    rows: NDArray[np.int8],
+    *,
+    whole_rows: bool = True,
+    classes: Classes | None = None,
 ) -> bytes:
     source, result = _operands(model, node)
     in_scale, in_zero_point = source.affine()
     out_scale, out_zero_point = result.affine()
     scales = _weight_scales(model, node)
     per_row = scales if len(scales) == len(rows) else scales * len(rows)
-    return channel_rows(
+    channels = channel_rows(
         rows,
         _biases(model, node, len(rows)),
         quantize.conv_multipliers(in_scale, per_row, out_scale),
         in_zero_point=in_zero_point,
         out_zero_point=out_zero_point,
         whole_rows=whole_rows,
+        amounts=None if classes is None else classes.amounts,
     )
+    if classes is None:
+        return channels
+    return channels + classes.to_bytes()
 
 
 def _conv_params(
@@ -110,16 +130,14 @@ def conv_2d(model: Model, node: Node) -> list[Candidate]:
     geometry = options.geometry(model, node)
     rows = _weights(model, node).reshape(geometry.out_c, -1)
     params = _conv_params(model, node, geometry, options.activation)
-    channels = _conv_channels(model, node, rows)
+    classes = _classes(model, node)
+    if classes is not None:
+        params["classes"] = len(classes.amounts)
+    channels = _conv_channels(model, node, rows, classes=classes)
     return [
         Candidate("conv_2d_dense_s8", params, dense.encode(rows), channels, matrix=rows),
         *_sparse("conv_2d", params, rows, channels),
-        *conv_2d_skipping(
-            params,
-            rows,
-            channels,
-            plain_channels=_conv_channels(model, node, rows, whole_rows=False),
-        ),
+        *conv_2d_skipping(params, rows, channels),
     ]
 
 
@@ -169,7 +187,6 @@ def fully_connected(model: Model, node: Node) -> list[Candidate]:
         "out_zero_point": out_zero_point,
         "act_min": act_min,
         "act_max": act_max,
-        "list_zeros": NEVER,
     }
     return [
         Candidate("fully_connected_dense_s8", params, dense.encode(rows), channels, matrix=rows),

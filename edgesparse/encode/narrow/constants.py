@@ -1,8 +1,8 @@
-"""Channels of activations that have one value, whatever the input is.
+"""Channels of activations whose values do not depend on the input.
 
 A filter without non-zero weights emits its rescaled bias; what only reads such channels emits
 constants as well.  Where a window reaches into the padding, a constant other than the zero point
-adds another sum at the border than inside: such sums are not used.
+adds another sum at the border than inside, so that such a constant differs from place to place.
 """
 
 from __future__ import annotations
@@ -30,8 +30,14 @@ from edgesparse.quantize import Rescale
 UNKNOWN = -1000
 """Stands for the value of a channel that depends on the input."""
 
+MOST_KINDS = 100
+"""Kinds of windows that are told apart; with more, values that differ by place count as unknown."""
+
 Values = NDArray[np.int64]
-"""Per channel its constant, or UNKNOWN."""
+"""Constants by place, [height, width, channels]; [1, 1, channels] where no place differs.
+
+A channel that is not known is UNKNOWN at all places.
+"""
 
 WindowOptions = Conv2DOptions | DepthwiseConv2DOptions
 
@@ -40,13 +46,48 @@ WindowOptions = Conv2DOptions | DepthwiseConv2DOptions
 class Sums:
     """What the constant input channels of a node with weights add to its accumulators.
 
-    amount, known: [rows, input channels].  known is False where the sum depends on the input or on
-    the place of the output; amount is 0 there.  For a depthwise convolution there is one column,
-    the row's own input channel.
+    amount: [kinds of places, rows, input channels], 0 where it is not known.  known: [rows, input
+    channels], False where the sum depends on the input.  kinds: [height, width] of the output, or
+    [1, 1] where there is one kind.  For a depthwise convolution there is one column, the row's own
+    input channel.
     """
 
     amount: NDArray[np.int64]
     known: NDArray[np.bool_]
+    kinds: NDArray[np.int64]
+
+    def of_rows(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Sums:
+        """The same for some rows."""
+        return Sums(self.amount[:, rows], self.known[rows], self.kinds)
+
+    @property
+    def steady(self) -> NDArray[np.bool_]:
+        """Where a sum is known and the same at all places, [rows, input channels]."""
+        return np.asarray(self.known & (self.amount == self.amount[0]).all(axis=0))
+
+
+def unknown(channels: int) -> Values:
+    """Channels of which nothing is known."""
+    return np.full((1, 1, channels), UNKNOWN, np.int64)
+
+
+def is_known(values: Values) -> NDArray[np.bool_]:
+    """The channels whose values are known, [channels]."""
+    return np.asarray(values[0, 0] != UNKNOWN)
+
+
+def is_even(values: Values) -> NDArray[np.bool_]:
+    """The channels that have one value at all places, if only UNKNOWN, [channels]."""
+    return np.asarray((values == values[:1, :1]).all(axis=(0, 1)))
+
+
+def _even(values: Values) -> Values:
+    """The channels that have one value at all places; the others are unknown."""
+    return np.where(is_even(values), values, UNKNOWN)[:1, :1]
+
+
+def _collapsed(values: Values) -> Values:
+    return values[:1, :1] if is_even(values).all() else values
 
 
 def weights_of(model: Model, node: Node) -> NDArray[np.int64]:
@@ -68,38 +109,78 @@ def biases_of(model: Model, node: Node, rows: int) -> NDArray[np.int64]:
     return np.zeros(rows, np.int64) if data is None else data.reshape(-1).astype(np.int64)
 
 
-def _inside(
-    places: int, taps: int, step: int, dilation: int, pad: int, size: int
-) -> NDArray[np.int64]:
-    """Return the different sets of taps inside the image, [sets, taps], each 0 or 1."""
-    first = np.arange(places)[:, np.newaxis] * step - pad
-    at = first + np.arange(taps) * dilation
-    return np.unique((at >= 0) & (at < size), axis=0).astype(np.int64)
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Places along one dimension of an output by what their windows meet.
+
+    kinds: [places].  taps: [kinds, taps], the input place, or -1 outside the image.
+    """
+
+    kinds: NDArray[np.int64]
+    taps: NDArray[np.int64]
 
 
-def _window_sums(weights: NDArray[np.int64], geometry: WindowGeometry) -> NDArray[np.int64]:
-    """Return the sum of the weights that meet the image: [kinds of places, rows, channels]."""
-    g = geometry
-    down = _inside(g.out_h, g.kernel_h, g.stride_h, g.dilation_h, g.pad_top, g.in_h)
-    along = _inside(g.out_w, g.kernel_w, g.stride_w, g.dilation_w, g.pad_left, g.in_w)
-    sums = np.einsum("ak,bl,okli->aboi", down, along, weights, optimize=True)
-    return np.asarray(sums.reshape(-1, *sums.shape[2:]))
+def _alike(lines: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first line of each kind, and the kind of each line; np.unique is much slower."""
+    kinds: dict[bytes, int] = {}
+    inverse = np.array([kinds.setdefault(line.tobytes(), len(kinds)) for line in lines], np.int64)
+    return np.unique(inverse, return_index=True)[1], inverse
+
+
+def _axis(
+    lines: NDArray[np.int64], places: int, taps: int, step: int, dilation: int, pad: int, size: int
+) -> _Axis:
+    """lines: [1 or size, values of a line]; equal lines are one to a window."""
+    at = np.arange(places)[:, np.newaxis] * step - pad + np.arange(taps) * dilation
+    first, kinds = _alike(lines)
+    same = np.broadcast_to(first[kinds], (size,))
+    met = np.where((at >= 0) & (at < size), same[np.clip(at, 0, size - 1)], -1)
+    found, kinds = _alike(met)
+    return _Axis(kinds, met[found])
+
+
+def _windows(factors: Values, g: WindowGeometry) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different windows, [kinds, rows, columns, channels], and the kind of each place.
+
+    factors: what is met, 0 for padding.
+    """
+    height, width, channels = factors.shape
+    down = _axis(
+        factors.reshape(height, -1),
+        *(g.out_h, g.kernel_h, g.stride_h, g.dilation_h, g.pad_top, g.in_h),
+    )
+    along = _axis(
+        factors.swapaxes(0, 1).reshape(width, -1),
+        *(g.out_w, g.kernel_w, g.stride_w, g.dilation_w, g.pad_left, g.in_w),
+    )
+    rows, columns = down.taps[:, np.newaxis, :, np.newaxis], along.taps[:, np.newaxis, :]
+    met = factors[np.minimum(rows, height - 1), np.minimum(columns, width - 1)]
+    met = np.where(((rows >= 0) & (columns >= 0))[..., np.newaxis], met, 0)
+    kinds = down.kinds[:, np.newaxis] * len(along.taps) + along.kinds
+    return met.reshape(-1, g.kernel_h, g.kernel_w, channels), kinds
 
 
 def sums_of(model: Model, node: Node, values: Values) -> Sums:
     """Return what the channels of a node's input, of these values, add; the node has weights."""
     weights = weights_of(model, node)
     zero_point = model.tensors[node.inputs[0]].affine()[1]
-    if isinstance(node.options, DepthwiseConv2DOptions):
-        values = np.repeat(values, node.options.depth_multiplier)[:, np.newaxis]
-    factors = np.where(values == UNKNOWN, 0, values - zero_point)
-    if isinstance(node.options, WindowOptions):
-        added = _window_sums(weights, node.options.geometry(model, node)) * factors
+    known = is_known(values)
+    factors = np.where(known, values - zero_point, 0)
+    options = node.options
+    if isinstance(options, WindowOptions):
+        met, kinds = _windows(factors, options.geometry(model, node))
+        if len(met) > MOST_KINDS and not is_even(values).all():
+            return sums_of(model, node, _even(values))
     else:
-        added = weights.sum(axis=(1, 2))[np.newaxis] * factors
+        met, kinds = factors[np.newaxis], np.zeros((1, 1), np.int64)
     silent = ~weights.any(axis=(1, 2))
-    known = silent | ((added == added[0]).all(axis=0) & (values != UNKNOWN))
-    return Sums(np.where(known, added[0], 0), known)
+    if isinstance(options, DepthwiseConv2DOptions):
+        known = np.repeat(known, options.depth_multiplier)[:, np.newaxis]
+        met = np.repeat(met, options.depth_multiplier, axis=3)
+        amount = np.einsum("pklo,oklc->poc", met, weights, optimize=True)
+    else:
+        amount = np.einsum("pklc,oklc->poc", met, weights, optimize=True)
+    return Sums(amount, silent | known, kinds)
 
 
 def _rescales(model: Model, node: Node, rows: int) -> tuple[Rescale, ...]:
@@ -125,19 +206,46 @@ def _of_weights(model: Model, node: Node, values: Values) -> Values:
     result = model.tensors[node.outputs[0]]
     sums = sums_of(model, node, values)
     rows = len(sums.known)
-    totals = biases_of(model, node, rows) + sums.amount.sum(axis=1)
-    found = np.full(rows, UNKNOWN, np.int64)
+    totals = biases_of(model, node, rows) + sums.amount.sum(axis=2)
+    found = np.full(totals.shape, UNKNOWN, np.int64)
     rescales = _rescales(model, node, rows)
     for row in np.flatnonzero(sums.known.all(axis=1)):
-        scaled = rescale_exact(wrap_int32(int(totals[row])), rescales[row])
-        found[row] = scaled + result.affine()[1]
-    return _clamped(found, result, node.options.activation)
+        for kind, total in enumerate(totals[:, row]):
+            scaled = rescale_exact(wrap_int32(int(total)), rescales[row])
+            found[kind, row] = scaled + result.affine()[1]
+    return _collapsed(_clamped(found[sums.kinds], result, node.options.activation))
 
 
 def _of_table(model: Model, node: Node, values: Values) -> Values:
     assert isinstance(node.options, LutOptions)
     table = node.options.table(model, node).astype(np.int64)
     return np.where(values == UNKNOWN, UNKNOWN, table[np.clip(values + 128, 0, 255)])
+
+
+def _of_pad(model: Model, node: Node, values: Values) -> Values | None:
+    """The image with the fill value around it."""
+    assert isinstance(node.options, PadOptions)
+    paddings, fill = node.options.paddings(model, node), node.options.fill_value(model, node)
+    shape = model.tensors[node.inputs[0]].shape
+    if paddings[-1] != (0, 0):
+        return None
+    if len(shape) != 4 or paddings[0] != (0, 0):
+        even = _even(values)
+        return np.where(even == fill, even, UNKNOWN)
+    image = np.broadcast_to(values, (*shape[1:3], values.shape[2]))
+    padded = np.pad(image, (*paddings[1:3], (0, 0)), constant_values=fill)
+    return _collapsed(np.where(is_known(values), padded, UNKNOWN))
+
+
+def _of_reshape(model: Model, node: Node, values: Values) -> Values | None:
+    """Channels repeated along the new last dimension, place by place where they differ."""
+    source, result = model.tensors[node.inputs[0]], model.tensors[node.outputs[0]]
+    width = result.shape[-1] if result.shape else 0
+    if not width or width % values.shape[2] != 0:
+        return None
+    if values.size == width and values.size == source.elements:
+        return values.reshape(1, 1, -1)
+    return np.tile(_even(values), width // values.shape[2])
 
 
 def _output_values(model: Model, node: Node, values: Values) -> Values | None:
@@ -148,13 +256,10 @@ def _output_values(model: Model, node: Node, values: Values) -> Values | None:
     if isinstance(options, LutOptions):
         return _of_table(model, node, values)
     if isinstance(options, Pool2DOptions):  # mean and greatest of one value are that value
-        return _clamped(values, result, options.activation)
-    if isinstance(options, PadOptions) and options.paddings(model, node)[-1] == (0, 0):
-        return np.where(values == options.fill_value(model, node), values, UNKNOWN)
-    width = result.shape[-1] if result.shape else 0
-    if options.IS_FREE and width and width % len(values) == 0:
-        return np.tile(values, width // len(values))
-    return None
+        return _clamped(_even(values), result, options.activation)
+    if isinstance(options, PadOptions):
+        return _of_pad(model, node, values)
+    return _of_reshape(model, node, values) if options.IS_FREE else None
 
 
 def constant_channels(model: Model) -> dict[int, Values]:
@@ -172,8 +277,8 @@ def constant_channels(model: Model) -> dict[int, Values]:
         columns = source.shape[-1]
         if isinstance(node.options, FullyConnectedOptions):
             columns = model.tensors[node.inputs[1]].shape[1]
-        values = known.get(source.index, np.full(columns, UNKNOWN, np.int64))
-        found = _output_values(model, node, values) if len(values) == columns else None
-        if found is not None and (found != UNKNOWN).any():
+        values = known.get(source.index, unknown(columns))
+        found = _output_values(model, node, values) if values.shape[2] == columns else None
+        if found is not None and is_known(found).any():
             known[node.outputs[0]] = found
     return known

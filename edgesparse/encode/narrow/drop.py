@@ -4,7 +4,8 @@ The largest such choice is found by starting with all channels of all eligible t
 back, until nothing changes, those that some operator cannot do without:
 
 - CONV_2D and FULLY_CONNECTED do without an input channel whose sum is known, or is 0, for every
-  output channel that stays;
+  output channel that stays; where the sum differs from place to place, only a CONV_2D for which
+  amounts by class of position pay (classes.py);
 - DEPTHWISE_CONV_2D, ADD, poolings and tables have the same channels before and behind;
 - a free RESHAPE repeats the channels of its input; all other operators need everything.
 """
@@ -18,7 +19,14 @@ from numpy.typing import NDArray
 
 from edgesparse import ops
 from edgesparse.edges import device_input, device_output
-from edgesparse.encode.narrow.constants import UNKNOWN, Values, constant_channels, sums_of
+from edgesparse.encode.narrow.classes import may_have_classes, pays, split
+from edgesparse.encode.narrow.constants import (
+    Values,
+    constant_channels,
+    sums_of,
+    unknown,
+    weights_of,
+)
 from edgesparse.model import Model, Node
 from edgesparse.ops import (
     AddOptions,
@@ -37,19 +45,28 @@ _MULTIPLE = 4
 """Kernels take channels four at a time; a tensor that allows that goes on to do so."""
 
 
-def _unknown(model: Model, index: int) -> Values:
-    return np.full(model.tensors[index].shape[-1], UNKNOWN, np.int64)
+def _values_of(model: Model, known: dict[int, Values], index: int) -> Values:
+    return known.get(index, unknown(model.tensors[index].shape[-1]))
 
 
-def _need_of_matrix(model: Model, node: Node, values: Values) -> Callable[[Dropped], None]:
-    """The input channels whose sums are not known in rows that stay."""
-    known = sums_of(model, node, values).known
+def _stays(dropped: Dropped, index: int, width: int) -> NDArray[np.bool_]:
+    return ~dropped[index] if index in dropped else np.ones(width, np.bool_)
+
+
+def _need_of_matrix(
+    model: Model, node: Node, values: Values, *, steady: bool
+) -> Callable[[Dropped], None]:
+    """The input channels whose sums are not known in rows that stay.
+
+    steady: nor are those that differ from place to place.
+    """
+    sums = sums_of(model, node, values)
+    known = sums.steady if steady or not may_have_classes(model, node, sums) else sums.known
     source, result = node.inputs[0], node.outputs[0]
 
     def take_back(dropped: Dropped) -> None:
         if source in dropped:
-            stays = ~dropped[result] if result in dropped else np.ones(len(known), np.bool_)
-            dropped[source] &= known[stays].all(axis=0)
+            dropped[source] &= known[_stays(dropped, result, len(known))].all(axis=0)
 
     return take_back
 
@@ -86,8 +103,10 @@ def _need_alike(
     return take_back
 
 
-def _need_of(model: Model, node: Node, known: dict[int, Values]) -> Callable[[Dropped], None]:
-    """What takes back the channels that a node cannot do without."""
+def _need_of(
+    model: Model, node: Node, known: dict[int, Values], *, steady: bool
+) -> Callable[[Dropped], None]:
+    """What takes back the channels that a node cannot do without; steady: see _need_of_matrix."""
     options = node.options
     if not node.inputs or node.inputs[0] < 0 or not node.outputs or ops.on_host(model, node):
         return _need_all(node)
@@ -99,8 +118,8 @@ def _need_of(model: Model, node: Node, known: dict[int, Values]) -> Callable[[Dr
         isinstance(options, FullyConnectedOptions)
         and source.shape[-1] == model.tensors[node.inputs[1]].shape[1]
     ):
-        values = known.get(source.index, _unknown(model, source.index))
-        return _need_of_matrix(model, node, values)
+        values = _values_of(model, known, source.index)
+        return _need_of_matrix(model, node, values, steady=steady)
     if isinstance(options, DepthwiseConv2DOptions):
         return _need_alike(node, ends, options.depth_multiplier, tiled=False)
     if isinstance(options, AddOptions):
@@ -152,13 +171,9 @@ def _surplus(mask: NDArray[np.bool_]) -> int:
     return wanted - kept
 
 
-def droppable(model: Model) -> Dropped:
-    """Return the channels that a supported model does without.
-
-    Every tensor keeps a channel, and a multiple of four where it had that.
-    """
-    known = constant_channels(model)
-    needs = [_need_of(model, node, known) for node in model.nodes]
+def _largest(model: Model, known: dict[int, Values], steady: set[int]) -> Dropped:
+    """The largest choice, where the nodes of these indices get no classes."""
+    needs = [_need_of(model, n, known, steady=n.index in steady) for n in model.nodes]
     dropped = _eligible(model)
     _settle(dropped, needs)
     while True:
@@ -168,3 +183,33 @@ def droppable(model: Model) -> Dropped:
         mask = dropped[short]
         mask[np.flatnonzero(mask)[: _surplus(mask)]] = False
         _settle(dropped, needs)
+
+
+def _does_not_pay(model: Model, known: dict[int, Values], dropped: Dropped, node: Node) -> bool:
+    """Whether a convolution gets classes that do not fit, or for which too few channels go."""
+    if not isinstance(node.options, Conv2DOptions) or node.inputs[0] not in dropped:
+        return False
+    sums = sums_of(model, node, _values_of(model, known, node.inputs[0]))
+    rows = _stays(dropped, node.outputs[0], len(sums.known))
+    sums, gone = sums.of_rows(rows), dropped[node.inputs[0]]
+    uneven = gone & ~sums.steady.all(axis=0)
+    if not uneven.any():
+        return False
+    classes = split(sums, gone)[1]
+    weights = np.count_nonzero(weights_of(model, node)[rows][..., uneven])
+    return not (classes.fits and pays(classes, int(np.count_nonzero(uneven)), int(weights)))
+
+
+def droppable(model: Model) -> Dropped:
+    """Return the channels that a supported model does without.
+
+    Every tensor keeps a channel, and a multiple of four where it had that.
+    """
+    known = constant_channels(model)
+    steady: set[int] = set()
+    while True:
+        dropped = _largest(model, known, steady)
+        dear = {n.index for n in model.nodes if _does_not_pay(model, known, dropped, n)}
+        if not dear:
+            return dropped
+        steady |= dear

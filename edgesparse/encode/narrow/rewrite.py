@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesparse.encode.narrow.classes import Classes, split
 from edgesparse.encode.narrow.constants import (
-    UNKNOWN,
     biases_of,
     constant_channels,
+    is_even,
+    is_known,
     sums_of,
+    unknown,
 )
 from edgesparse.encode.narrow.drop import Dropped
 from edgesparse.encode.requantisation import wrap_int32
@@ -25,12 +28,13 @@ class Narrowing:
     """What became of a tensor's channels.
 
     width: how many it has in the model.  kept: those that the device has, in order.  constants: the
-    others' values, without those that nobody reads and whose values nobody knows.
+    others' values, without those that nobody reads and whose values nobody knows: [1, 1], or
+    [height, width] where they differ from place to place.
     """
 
     width: int
     kept: tuple[int, ...]
-    constants: Mapping[int, int]
+    constants: Mapping[int, NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,11 @@ class _Rewriter:
             tensor = self.model.tensors[index]
             kept = np.flatnonzero(~mask)
             self.tensors[index] = replace(tensor, shape=(*tensor.shape[:-1], len(kept)))
-            values = self.known.get(index, np.full(mask.size, UNKNOWN))
-            gone = np.flatnonzero(mask & (values != UNKNOWN))
-            found[index] = Narrowing(
-                mask.size, tuple(kept.tolist()), {int(i): int(values[i]) for i in gone}
-            )
+            values = self.known.get(index, unknown(mask.size))
+            even = is_even(values)
+            gone = np.flatnonzero(mask & is_known(values))
+            constants = {int(i): values[:1, :1, i] if even[i] else values[:, :, i] for i in gone}
+            found[index] = Narrowing(mask.size, tuple(kept.tolist()), constants)
         return found
 
     def add(
@@ -93,28 +97,34 @@ class _Rewriter:
         )
         return index
 
-    def biases(self, node: Node, rows: NDArray[np.int64], width: int) -> int:
-        """Biases with what the dropped constants add."""
+    def added(self, node: Node, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Classes]:
+        """What the dropped constants add to rows, see classes.split."""
+        columns = self.model.tensors[node.inputs[0]].shape[-1]
+        sums = sums_of(self.model, node, self.known.get(node.inputs[0], unknown(columns)))
+        return split(sums.of_rows(rows), self.dropped[node.inputs[0]])
+
+    def biases(self, node: Node, rows: NDArray[np.int64], width: int) -> tuple[int, ...]:
+        """Biases with what the dropped constants add; classes of positions where that differs."""
         model = self.model
-        values = biases_of(model, node, width)
-        source = node.inputs[0]
-        if (
-            isinstance(node.options, Conv2DOptions | FullyConnectedOptions)
-            and source in self.dropped
-        ):
-            columns = model.tensors[source].shape[-1]
-            known = self.known.get(source, np.full(columns, UNKNOWN))
-            values = values + sums_of(model, node, known).amount[:, self.dropped[source]].sum(
-                axis=1
-            )
-        wrapped = np.array([wrap_int32(int(values[row])) for row in rows], np.int32)
+        values, classes = biases_of(model, node, width)[rows], None
+        if not isinstance(node.options, DepthwiseConv2DOptions) and node.inputs[0] in self.dropped:
+            amount, classes = self.added(node, rows)
+            values = values + amount
+        wrapped = np.array([wrap_int32(int(value)) for value in values], np.int32)
         old = node.inputs[2] if len(node.inputs) > 2 else -1
         like = model.tensors[old if old >= 0 else node.inputs[1]]
         quantization = like.quantization if old >= 0 else None
-        return self.add(replace(like, dtype="int32"), wrapped, quantization)
+        biases = self.add(replace(like, dtype="int32"), wrapped, quantization)
+        if classes is None or len(classes.amounts) == 1:
+            return (biases,)
+        amounts = self.add(replace(like, dtype="int16"), classes.amounts.astype(np.int16), None)
+        return biases, amounts, self.add(replace(like, dtype="uint8"), classes.positions, None)
 
     def node(self, node: Node) -> Node:
-        """The node with fewer weights, or as it is."""
+        """The node with fewer weights, or as it is.
+
+        Behind the biases of a CONV_2D there may be two more inputs: see classes.Classes.
+        """
         options = node.options
         if not isinstance(
             options, Conv2DOptions | DepthwiseConv2DOptions | FullyConnectedOptions
@@ -132,7 +142,7 @@ class _Rewriter:
             data = data[..., columns] if node.inputs[0] in self.dropped else data
         narrow = self.add(weights, np.ascontiguousarray(data), _quantization(weights, rows))
         biases = self.biases(node, rows, result.shape[-1])
-        return replace(node, inputs=(node.inputs[0], narrow, biases))
+        return replace(node, inputs=(node.inputs[0], narrow, *biases))
 
 
 def rewrite(model: Model, dropped: Dropped) -> Narrowed:

@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 
 from edgesparse import ops
 from edgesparse.model import Model
-from edgesparse.rows import Rows, logits_index, run_tensors
-from edgesparse.sparsify.compensate.layer import Layer
-from edgesparse.sparsify.compensate.moments import problem_of
-from edgesparse.sparsify.compensate.solve import solve
-from edgesparse.sparsify.compensate.trace import trace
+from edgesparse.rows import Rows, follows, logits_of, run_tensors
+from edgesparse.sparsify.compensate.moments import problems_of
+from edgesparse.sparsify.compensate.plan import Task
+from edgesparse.sparsify.compensate.solve import remove, solve
 
-__all__ = ["SHARES", "allocate", "sensitivity", "uniform"]
+__all__ = ["SHARES", "Curves", "allocate", "output_distance", "sensitivity"]
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Shares of zeros at which a layer is tried; the last one is the most that a layer gets."""
+"""Shares of its groups with which a layer is tried; the last one is the most that a layer loses."""
 _ROWS = 150
 _STEPS = 2000
 
@@ -31,60 +30,57 @@ Curves = NDArray[np.float64]
 """Distance of the logits for each layer and each of SHARES."""
 
 
-def uniform(layers: Sequence[Layer], sparsity: float) -> list[int]:
-    """The same share of zeros in every layer; rounding is made up for in the largest."""
-    return _exactly(layers, [sparsity] * len(layers), sparsity)
-
-
 def sensitivity(
     model: Model,
-    layers: Sequence[Layer],
+    tasks: Sequence[Task],
     rows: Mapping[int, Rows],
     *,
     progress: Callable[[str], None],
 ) -> Curves:
-    """Prune one layer at a time: mean squared distance of the logits, each row's mean taken out.
+    """Prune one layer at a time: mean squared distance of the logits, over their variance.
 
     Args:
         model: the dense model.
-        layers: the layers to prune.
+        tasks: the layers to prune.
         rows: calibration rows of the device's inputs.
         progress: is told of each layer.
 
     A layer alone has nothing to share out: its curve is 0.
     """
-    if len(layers) == 1:
+    if len(tasks) == 1:
         return np.zeros((1, len(SHARES)))
-    logits = logits_index(model)
-    dense = run_tensors(model, rows, [*(layer.source for layer in layers), logits])
-    few = np.unique(np.linspace(0, len(dense[logits]) - 1, _ROWS).astype(int))
-    curves = np.zeros((len(layers), len(SHARES)))
-    for at, layer in enumerate(layers):
+    logits = logits_of(model)
+    dense = run_tensors(model, rows, [*(task.layer.source for task in tasks), *logits])
+    few = np.unique(np.linspace(0, len(dense[next(iter(logits))]) - 1, _ROWS).astype(int))
+    curves = np.zeros((len(tasks), len(SHARES)))
+    for at, task in enumerate(tasks):
+        layer = task.layer
         progress(f"layer {layer.node.index}: how much the outputs change without its weights")
-        problem = problem_of(model, layer, dense[layer.source], dense[layer.source])
-        removed = trace(problem)
-        later = _follows(model, layer.node.outputs[0])
+        problems = problems_of(model, layer, dense[layer.source], dense[layer.source])
+        removed = remove(problems, task.members)
+        later = follows(model, layer.node.outputs[:1])
         given = {i: values[few] for i, values in {**dense, **rows}.items() if i not in later}
+        before = {index: dense[index][few] for index in logits}
         for place, share in enumerate(SHARES):
-            solution = solve(layer, problem, removed, round(share * layer.size), swaps=0)
-            changed = run_tensors(layer.written(model, solution), given, [logits])[logits]
-            curves[at, place] = _distance(dense[logits][few], changed)
+            solution = solve(layer, problems, removed, round(share * task.groups), swaps=0)
+            changed = run_tensors(layer.written(model, solution), given, list(logits))
+            curves[at, place] = output_distance(logits, before, changed)
     return curves
 
 
 def allocate(
-    model: Model, layers: Sequence[Layer], curves: Curves, sparsity: float, *, count: str
+    model: Model, tasks: Sequence[Task], curves: Curves, sparsity: float, *, count: str
 ) -> list[int]:
-    """Zeros for each layer such that the sum of the curves is least.
+    """Zero groups for each layer such that the sum of the curves is least.
 
     Args:
         model: the layers' model.
-        layers: the layers.
+        tasks: the layers.
         curves: from sensitivity.
         sparsity: share of the zeros in what is counted, of all layers together.
         count: "weights", or "macs", where a zero counts as often as its weight is used.
     """
-    sizes = np.array([_size(model, layer, count) for layer in layers], np.float64)
+    sizes = np.array([_size(model, task, count) for task in tasks], np.float64)
     # Curves grow by powers of ten, so they are read off between their points as exponentials.
     fine = np.arange(0, round(100 * SHARES[-1]) + 1) / 100
     at = np.array([0.0, *SHARES])
@@ -96,27 +92,35 @@ def allocate(
     ]
     shares = fine[_least_sum(lines, fine[:, None] * sizes / sizes.sum(), sparsity)]
     if count == "weights":
-        return _exactly(layers, list(shares), sparsity)
-    return [round(share * layer.size) for share, layer in zip(shares, layers, strict=True)]
+        return _exactly(tasks, list(shares), sparsity)
+    return [round(share * task.groups) for share, task in zip(shares, tasks, strict=True)]
 
 
-def _size(model: Model, layer: Layer, count: str) -> int:
-    return layer.size if count == "weights" else ops.macs(model, layer.node)
+def _size(model: Model, task: Task, count: str) -> int:
+    return task.layer.size if count == "weights" else ops.macs(model, task.layer.node)
 
 
-def _follows(model: Model, index: int) -> set[int]:
-    """A tensor and all that is computed from it."""
-    found = {index}
-    for node in model.nodes:
-        if not found.isdisjoint(node.inputs):
-            found.update(node.outputs)
-    return found
+def output_distance(
+    logits: Mapping[int, bool], before: Mapping[int, Rows], after: Mapping[int, Rows]
+) -> float:
+    """How far a model's outputs have moved: mean squared differences by variance, added up.
+
+    Args:
+        logits: the tensors to look at, see rows.logits_of.
+        before: their values in the dense model.
+        after: their values now.
+    """
+    return sum(
+        _distance(before[index], after[index], is_softmax=is_softmax)
+        for index, is_softmax in logits.items()
+    )
 
 
-def _distance(before: Rows, after: Rows) -> float:
+def _distance(before: Rows, after: Rows, *, is_softmax: bool) -> float:
     difference = after.astype(np.float64) - before
-    difference -= difference.mean(axis=1, keepdims=True)
-    return float((difference**2).sum(axis=1).mean())
+    if is_softmax:  # which a constant on all of a row does not change
+        difference -= difference.mean(axis=1, keepdims=True)
+    return float((difference**2).mean() / max(before.astype(np.float64).var(), 1e-6))
 
 
 def _least_sum(
@@ -145,19 +149,22 @@ def _least_sum(
     return points[::-1]
 
 
-def _exactly(layers: Sequence[Layer], shares: Sequence[float], sparsity: float) -> list[int]:
-    """Zeros for each layer by its share; the largest layers take what is missing in all or over.
+def _exactly(tasks: Sequence[Task], shares: Sequence[float], sparsity: float) -> list[int]:
+    """Groups for each layer by its share; the largest layers take what is missing in all or over.
 
-    A layer keeps the zeros that it has.
+    A layer keeps the zero groups that it has.
     """
-    least = [layer.zeros for layer in layers]
-    zeros = [
-        max(round(share * layer.size), low)
-        for share, layer, low in zip(shares, layers, least, strict=True)
+    least = [task.zeros for task in tasks]
+    groups = [
+        max(round(share * task.groups), low)
+        for share, task, low in zip(shares, tasks, least, strict=True)
     ]
-    missing = round(sparsity * sum(layer.size for layer in layers)) - sum(zeros)
-    for at in sorted(range(len(layers)), key=lambda at: -layers[at].size):
-        change = min(max(missing, least[at] - zeros[at]), layers[at].size - zeros[at])
-        zeros[at] += change
-        missing -= change
-    return zeros
+    sizes = [task.layer.size / task.groups for task in tasks]
+    missing = sparsity * sum(task.layer.size for task in tasks)
+    missing = round(missing) - sum(n * size for n, size in zip(groups, sizes, strict=True))
+    for at in sorted(range(len(tasks)), key=lambda at: -tasks[at].layer.size):
+        change = round(missing / sizes[at])
+        change = min(max(change, least[at] - groups[at]), tasks[at].groups - groups[at])
+        groups[at] += change
+        missing -= change * sizes[at]
+    return groups

@@ -110,17 +110,19 @@ def round_codes(
     return search.codes
 
 
-def fill(problem: Problem, codes: Matrix, scales: NDArray[np.float64], zeros: int) -> Matrix:
+def fill(
+    problem: Problem, codes: Matrix, scales: NDArray[np.float64], zeros: int, allowed: Mask
+) -> Matrix:
     """Give codes back while there are more zeros than asked for and one of them lowers the error.
 
     Rounding zeroes some codes that were meant to stay.  The one that gains most in the layer, by
-    gain times scale², comes first.
+    gain times scale², comes first, of those that are allowed not to be 0.
     """
     search = _Search(problem, codes)
     for _ in range(int((codes == 0).sum()) - zeros):
         wanted = np.clip(np.rint(-search.gradient / search.diagonal), -LIMIT, LIMIT)
         gain = -wanted * (2.0 * search.gradient + wanted * search.diagonal)
-        gain = np.where(search.codes == 0, gain * scales[:, None] ** 2, 0.0)
+        gain = np.where((search.codes == 0) & allowed, gain * scales[:, None] ** 2, 0.0)
         row, tap = np.unravel_index(gain.argmax(), gain.shape)
         if gain[row, tap] <= 0.0:
             break

@@ -4,6 +4,7 @@
  * neither clock control (it reads 0 whatever is written) nor a cycle counter: there instructions are counted.
  */
 #include <stdbool.h>
+#include <string.h>
 
 #include "cortex_m.h"
 #include "es.h"
@@ -21,6 +22,8 @@
 #define INSTRUCTIONS_PER_SECOND 15625000u
 
 static es_port_info_t info;
+static uint8_t outgoing[256];            /* what the DMA is sending */
+static bool has_dma;                     /* QEMU has none */
 static const volatile uint32_t *counter; /* of cycles or instructions */
 static uint64_t counted;                 /* since the start, as of the last reading */
 static uint32_t last;                    /* reading of the counter */
@@ -64,6 +67,14 @@ static void start_uart(uint32_t clock_hz) {
     GPIOA_MODER = (GPIOA_MODER & ~(15u << 18)) | 2u << 18 | 2u << 20;
     USART1_BRR = (uart_hz + BAUD_HZ / 2u) / BAUD_HZ;
     USART1_CR1 = USART_CR1_ON;
+    RCC_AHB1ENR |= RCC_AHB1ENR_DMA2;
+    (void)RCC_AHB1ENR;
+    DMA2_S7CR = DMA2_S7CR_TO_USART1;
+    has_dma = DMA2_S7CR == DMA2_S7CR_TO_USART1;
+    if (has_dma) {
+        DMA2_S7PAR = USART1_DR_ADDRESS;
+        USART1_CR3 |= USART_CR3_TX_DMA;
+    }
 }
 
 static bool start_cycle_counter(void) {
@@ -115,11 +126,30 @@ const es_port_info_t *es_port_init(void) {
     return &info;
 }
 
-uint32_t es_port_write(const uint8_t *data, uint32_t bytes) {
+static uint32_t write_polled(const uint8_t *data, uint32_t bytes) {
     uint32_t taken = 0;
     while (taken < bytes && (USART1_SR & USART_SR_TX_EMPTY) != 0) {
         USART1_DR = data[taken++];
     }
+    return taken;
+}
+
+/* The DMA goes on while inferences run, one byte in 87 us, without a turn of the processor. */
+uint32_t es_port_write(const uint8_t *data, uint32_t bytes) {
+    if (!has_dma) {
+        return write_polled(data, bytes);
+    }
+    if ((DMA2_S7CR & DMA2_S7CR_ON) != 0 || bytes == 0) {
+        return 0;
+    }
+    const uint32_t taken = bytes < sizeof(outgoing) ? bytes : (uint32_t)sizeof(outgoing);
+    memcpy(outgoing, data, taken);
+    DMA2_HIFCR = DMA2_HIFCR_STREAM_7;
+    DMA2_S7M0AR = (uint32_t)(uintptr_t)outgoing;
+    DMA2_S7NDTR = taken;
+    USART1_SR = ~USART_SR_TX_DONE; /* until the last bit of these has left */
+    __asm volatile("dsb" ::: "memory");
+    DMA2_S7CR = DMA2_S7CR_TO_USART1 | DMA2_S7CR_ON;
     return taken;
 }
 
@@ -152,6 +182,8 @@ void es_port_idle(void) {
 }
 
 void es_port_reset(void) {
+    while ((DMA2_S7CR & DMA2_S7CR_ON) != 0) {
+    }
     while ((USART1_SR & USART_SR_TX_DONE) == 0) {
     }
     es_cortex_m_reset();

@@ -18,6 +18,7 @@
 #define RCC_CFGR_APB2_BY_2 (4u << 13)
 #define RCC_AHB1ENR REGISTER(0x40023830u)
 #define RCC_AHB1ENR_GPIOA 1u
+#define RCC_AHB1ENR_DMA2 (1u << 22)
 #define RCC_APB1ENR REGISTER(0x40023840u)
 #define RCC_APB1ENR_TIM2 1u
 #define RCC_APB2ENR REGISTER(0x40023844u)
@@ -41,11 +42,24 @@
 #define USART_SR_RX_FULL (1u << 5)
 #define USART_SR_TX_DONE (1u << 6)
 #define USART_SR_TX_EMPTY (1u << 7)
-#define USART1_DR REGISTER(0x40011004u)
+#define USART1_DR_ADDRESS 0x40011004u
+#define USART1_DR REGISTER(USART1_DR_ADDRESS)
 #define USART1_BRR REGISTER(0x40011008u)
 #define USART1_CR1 REGISTER(0x4001100Cu)
 #define USART_CR1_ON 0x202Cu /* enable, interrupt on receive, transmit, receive */
+#define USART1_CR3 REGISTER(0x40011014u)
+#define USART_CR3_TX_DMA (1u << 7)
 #define USART1_IRQ 37u
+
+/* Stream 7, whose channel 4 is USART1's transmitter. */
+#define DMA2_HIFCR REGISTER(0x4002640Cu)
+#define DMA2_HIFCR_STREAM_7 (0x3Du << 22)
+#define DMA2_S7CR REGISTER(0x400264B8u)
+#define DMA2_S7CR_ON 1u
+#define DMA2_S7CR_TO_USART1 (4u << 25 | 1u << 10 | 1u << 6) /* channel, next byte each time, from memory */
+#define DMA2_S7NDTR REGISTER(0x400264BCu)
+#define DMA2_S7PAR REGISTER(0x400264C0u)
+#define DMA2_S7M0AR REGISTER(0x400264C4u)
 
 #define TIM2_CR1 REGISTER(0x40000000u)
 #define TIM2_CR1_ON 1u

@@ -2,6 +2,31 @@
 #include "es_op_checks.h"
 #include "es_op_conv.h"
 
+/* Behind the channels: amounts for the biases of each class, and the class of each position. The bounds keep every kernel
+ * with sparse weights from making positions one by one.
+ */
+static es_status_t check_classes(const es_model_t *model, const es_conv_params_t *p, es_node_facts_t *facts) {
+    const uint32_t columns = (uint32_t)(p->kernel_h * p->kernel_w) * (uint32_t)p->in_c;
+    const uint32_t positions = (uint32_t)(p->out_h * p->out_w);
+    if (p->classes > ES_CLASSES_MAX || p->batches != 1 || positions < 4 || columns > ES_SKIP_ROW_INPUTS) {
+        return ES_STATUS_bad_params;
+    }
+    const es_where_t node = facts->where;
+    const uint32_t amounts_off = p->channels_off + (uint32_t)p->out_c * (uint32_t)sizeof(es_channel_t);
+    const uint64_t amounts_bytes = (uint64_t)p->classes * (uint32_t)p->out_c * sizeof(int16_t);
+    ES_TRY(es_check_data(model, amounts_off, amounts_bytes + positions, facts));
+    const uint8_t *classes = model->data + amounts_off + amounts_bytes;
+    facts->where.offset += (uint32_t)amounts_bytes;
+    for (uint32_t i = 0; i < positions; i++) {
+        if (classes[i] >= p->classes) {
+            return ES_STATUS_bad_params;
+        }
+        facts->where.offset++;
+    }
+    facts->where = node;
+    return ES_STATUS_ok;
+}
+
 static es_status_t check(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
                          es_node_facts_t *facts) {
     const es_conv_params_t *p = es_conv_params(model, node);
@@ -10,6 +35,9 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
         return ES_STATUS_bad_params;
     }
     ES_TRY(es_check_conv_weights(model, p, kernel, es_conv_tap_positions, facts));
+    if (p->classes != 0) {
+        ES_TRY(check_classes(model, p, facts));
+    }
     const uint32_t columns = (uint32_t)(p->kernel_h * p->kernel_w) * (uint32_t)p->in_c;
     facts->macs = (uint64_t)es_tensor_elements(es_node_output(model, node, 0)) * columns;
     return ES_STATUS_ok;

@@ -6,7 +6,7 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
                          es_node_facts_t *facts) {
     const es_conv_params_t *p = es_conv_params(model, node);
     ES_TRY(es_check_conv(model, node, p));
-    if (p->out_c % p->in_c != 0 || (int64_t)p->kernel_h * p->kernel_w * p->out_c > ES_MAX_DIM) {
+    if (p->classes != 0 || p->out_c % p->in_c != 0 || (int64_t)p->kernel_h * p->kernel_w * p->out_c > ES_MAX_DIM) {
         return ES_STATUS_bad_params;
     }
     const uint32_t taps = (uint32_t)(p->kernel_h * p->kernel_w);

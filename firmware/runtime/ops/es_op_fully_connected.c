@@ -31,9 +31,6 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
         (uint64_t)p->batches * (uint64_t)p->out_c != out->bytes || p->out_zero_point != out->zero_point) {
         return ES_STATUS_bad_params;
     }
-    if (es_skips_find(kernel->id) != NULL && p->in_c > ES_SKIP_ROW_INPUTS) {
-        return ES_STATUS_bad_params;
-    }
     const uint32_t rows = (uint32_t)p->out_c;
     const uint32_t columns = (uint32_t)p->in_c;
     ES_TRY(es_check_channels(model, p->channels_off, rows, facts));

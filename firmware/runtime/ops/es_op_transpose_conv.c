@@ -15,7 +15,7 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
     const es_conv_params_t *p = es_conv_params(model, node);
     ES_TRY(es_check_conv(model, node, p));
     const es_tensor_t *in = es_node_input(model, node, 0);
-    if (p->dilation_h != 1 || p->dilation_w != 1 || in->bytes > INT32_MAX) {
+    if (p->classes != 0 || p->dilation_h != 1 || p->dilation_w != 1 || in->bytes > INT32_MAX) {
         return ES_STATUS_bad_params;
     }
     ES_TRY(es_check_conv_weights(model, p, kernel, positions, facts));

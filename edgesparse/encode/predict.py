@@ -1,0 +1,30 @@
+"""What a model is predicted to cost as it was encoded, in either unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgesparse.encode.cost import Price, Zeros
+from edgesparse.encode.encoded import Encoded
+from edgesparse.encode.job import job_of
+
+__all__ = ["predicted"]
+
+
+def predicted(encoded: Encoded, zeros: Mapping[int, Zeros], unit: str) -> int:
+    """The sum over the chosen kernels, on the core of the goal.
+
+    Args:
+        encoded: from encode.
+        zeros: what encode was given.
+        unit: cost.CYCLES or cost.INSTRUCTIONS, whatever the goal went by.
+
+    A kernel whose cost is not known counts as 0.
+    """
+    price = Price(encoded.goal.cpu, unit)
+    total = 0
+    for node in encoded.nodes:
+        expected = zeros.get(encoded.root(node.inputs[0]), Zeros())
+        job = job_of(node.choice, expected.mean)
+        total += price.cost(node.choice.kernel, job, expected.spread) or 0
+    return total

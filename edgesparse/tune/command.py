@@ -1,0 +1,311 @@
+"""What `edgesparse tune` does: split the rows, search, judge, measure, write, tell.
+
+Protocol: the rows are cut into two halves with the same classes.  The search sees one half alone;
+accuracy is reported on the other, with its standard error, so that it owes nothing to the choice
+among many trials.  Right is the label, or without labels the dense model's own class.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesparse import demo, native
+from edgesparse.activations import profile_rows
+from edgesparse.deploy.boards import find_board
+from edgesparse.encode import Goal
+from edgesparse.encode.cost import CPUS
+from edgesparse.errors import StoppedError, TargetError, UsageError
+from edgesparse.files import read_file, write_file
+from edgesparse.inputs import Inputs, load_inputs
+from edgesparse.model import Model, save_model
+from edgesparse.pipeline import PROFILE_ROWS, Recipe, read_model
+from edgesparse.rows import device_rows, has_state
+from edgesparse.sparsify.evaluate import Accuracy, halves, predict
+from edgesparse.sparsify.granularity import check_granularity
+from edgesparse.sparsify.policy_toml import policy_toml
+from edgesparse.tune.cluster import ClusterRunner
+from edgesparse.tune.engine import Engine, Runner
+from edgesparse.tune.measure import measure
+from edgesparse.tune.report import ProgressBar
+from edgesparse.tune.runners import ProcessRunner, SerialRunner
+from edgesparse.tune.search import AUTO, methods_of, search
+from edgesparse.tune.space import Assignment, Space
+from edgesparse.tune.store import SearchKey, Store
+from edgesparse.tune.strategy import Budget
+from edgesparse.tune.trial import Job, Result, Trial
+
+__all__ = ["OBJECTIVES", "Tuning", "tune_file"]
+
+SCHEMA_VERSION = 1
+OBJECTIVES = {"cycles": "cycles", "instructions": "instructions", "bytes": "size"}
+"""What can be minimised, and what the kernels are then chosen for (encode.Goal.optimize)."""
+_LEAST_ROWS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What to search.
+
+    Args:
+        model: a .tflite file; None is the bundled demo.
+        data: an .npz file with rows x and perhaps labels y.
+        output, policy, trials: files to write.
+        max_drop: accuracy that may be lost, as a share of the rows; margin: standard errors of it
+            that have to fit in as well, see strategy.Budget.
+        search, methods: see tune.search.
+        granularities: see sparsify.granularity.
+        optimize: one of OBJECTIVES.
+        cpu: the core that costs are predicted for; None: the board's.
+        board: where dense and tuned model are measured; None: costs are predicted alone.
+        depthwise: thin depthwise convolutions too.
+        rows: how many rows to look at, evenly over the data; None: all.
+        jobs: processes; None: one a processor.
+        dask: address of a Dask scheduler to run trials there.
+    """
+
+    model: Path | None
+    data: Path
+    output: Path
+    policy: Path
+    trials: Path
+    max_drop: float = 0.01
+    margin: float = 1.0
+    search: str = "auto"
+    methods: tuple[str, ...] = (AUTO,)
+    granularities: tuple[str, ...] = ("element", "filter")
+    optimize: str = "cycles"
+    cpu: str | None = None
+    board: str | None = "qemu"
+    depthwise: bool = False
+    rows: int | None = None
+    jobs: int | None = None
+    dask: str | None = None
+
+    def __post_init__(self) -> None:
+        methods_of(self.search, self.methods)
+        for granularity in self.granularities:
+            check_granularity(granularity)
+        if self.optimize not in OBJECTIVES:
+            known = ", ".join(OBJECTIVES)
+            raise UsageError(f"cannot optimize for '{self.optimize}'", hint=f"one of: {known}")
+        if not 0.0 <= self.max_drop <= 1.0:
+            raise UsageError(f"--max-drop {self.max_drop:g} is outside 0 ... 1")
+        if not 0.0 <= self.margin <= 10.0:
+            raise UsageError(f"--margin {self.margin:g} is outside 0 ... 10")
+        if self.dask is not None and self.jobs is not None:
+            raise UsageError("--jobs is for this computer, --dask has workers of its own")
+
+    def goal(self) -> Goal:
+        """What kernels are chosen for."""
+        board = None if self.board is None else find_board(self.board)
+        usual = Goal().cpu if board is None or board.cpu not in CPUS else board.cpu
+        return Goal(optimize=OBJECTIVES[self.optimize], cpu=self.cpu or usual)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Data:
+    """Rows for the search and rows held out, by number; classes: what is right, for every row."""
+
+    inputs: Inputs
+    search: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+    classes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, inputs: Inputs, model: Model, rows: int | None) -> _Data:
+        count = inputs.rows if rows is None else min(rows, inputs.rows)
+        if count < _LEAST_ROWS:
+            raise UsageError(f"{count} rows are too few to search, give {_LEAST_ROWS} or more")
+        taken = np.linspace(0, inputs.rows - 1, count).astype(np.int64)
+        labels = inputs.y
+        classes = predict(model, inputs, range(inputs.rows)) if labels is None else labels
+        one, other = halves(classes[taken])
+        return cls(inputs, taken[one], taken[other], classes)
+
+
+def tune_file(tuning: Tuning, *, quiet: bool) -> dict[str, Any]:
+    """Search, write model, policy and trials, and return what was found as a document.
+
+    Shows a progress bar on stderr unless `quiet`.  Raises StoppedError after Ctrl-C, with the
+    trials kept; UsageError for data or files that do not fit; what deploying raises but TargetError
+    (then the costs are those predicted).
+    """
+    model, inputs = read_model(tuning.model), load_inputs(tuning.data)
+    space = Space.of(model, depthwise=tuning.depthwise)
+    data = _Data.of(inputs, model, tuning.rows)
+    job = _job(tuning, model, data)
+    store = Store(tuning.trials, _key(tuning, job, data), space)
+    try:
+        with _runner(tuning, job) as runner, ProgressBar(tuning.optimize, quiet=quiet) as bar:
+            dense = _dense(store, runner, space)
+            budget = Budget(tuning.max_drop, tuning.optimize, tuning.granularities, tuning.margin)
+            bar.dense = dense
+            engine = Engine(store, runner, budget, bar.update)
+            methods = methods_of(tuning.search, tuning.methods)
+            went_by = engine.run(search(space, budget, tuning.search, methods))
+    except KeyboardInterrupt:
+        count = len(store.trials())
+        raise StoppedError(
+            f"stopped; {count} trials are in {tuning.trials}, start it again to go on"
+        ) from None
+    best = engine.best() or (space.dense, dense)
+    if budget.cost(dense) <= budget.cost(best[1]):
+        best = (space.dense, dense)
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "model": model.name,
+        "search": tuning.search,
+        "base": went_by,
+        "optimize": tuning.optimize,
+        "cpu": job.goal.cpu,
+        "max_drop": tuning.max_drop,
+        "margin": tuning.margin,
+        "trials": {
+            "file": str(tuning.trials),
+            "known": len(store.trials()),
+            "new": engine.run_count,
+        },
+    }
+    return document | _judged(tuning, model, data, space, dense, best)
+
+
+def _job(tuning: Tuning, model: Model, data: _Data) -> Job:
+    keeps_state = has_state(model)
+    run = np.arange(data.inputs.rows) if keeps_state else data.search
+    few = data.search[np.linspace(0, len(data.search) - 1, PROFILE_ROWS).astype(int)]
+    profile = profile_rows(model, data.inputs, np.unique(few).tolist(), "rows of the search")
+    return Job(
+        tflite=model.source,
+        name=model.name,
+        depthwise=tuning.depthwise,
+        rows=device_rows(model, data.inputs, run.tolist()),
+        judged=data.search if keeps_state else np.arange(len(run)),
+        classes=data.classes[data.search],
+        goal=tuning.goal(),
+        zeros=profile.zeros,
+        build_id=native.build_id(),
+    )
+
+
+def _key(tuning: Tuning, job: Job, data: _Data) -> SearchKey:
+    return SearchKey(
+        build=job.build_id.hex(),
+        model=job.name,
+        model_sha256=hashlib.sha256(job.tflite).hexdigest(),
+        data=tuning.data.name,
+        data_sha256=hashlib.sha256(read_file(tuning.data)).hexdigest(),
+        rows=len(data.search) + len(data.held_out),
+        depthwise=tuning.depthwise,
+        optimize=tuning.optimize,
+        cpu=job.goal.cpu,
+    )
+
+
+def _runner(tuning: Tuning, job: Job) -> contextlib.AbstractContextManager[Runner]:
+    if tuning.dask is not None:
+        return ClusterRunner(job, tuning.dask)
+    jobs = tuning.jobs or os.cpu_count() or 1
+    return SerialRunner(job) if jobs == 1 else ProcessRunner(job, jobs)
+
+
+def _dense(store: Store, runner: Runner, space: Space) -> Result:
+    """The dense model's own result, which the budget is counted from."""
+    known = store.get(space.dense)
+    if known is not None:
+        return known
+    trial = Trial("dense", space.dense, space.dense)
+    ((_, result),) = runner.run([trial])
+    store.add(trial, result)
+    return result
+
+
+def _judged(
+    tuning: Tuning,
+    model: Model,
+    data: _Data,
+    space: Space,
+    dense: Result,
+    best: tuple[Assignment, Result],
+) -> dict[str, Any]:
+    """Write what was found; how it does on the rows held out, and what it costs."""
+    assignment, result = best
+    policy = space.policy(assignment)
+    tuned, layers = space.thin(assignment)
+    save_model(tuned, tuning.output)
+    comment = (
+        f"edgesparse tune of {model.name}: {result.right} of {result.rows} rows of the search"
+        f" right, dense {dense.right}"
+    )
+    write_file(tuning.policy, policy_toml(policy, comment=comment).encode("utf-8"))
+    right = [_right(each, data) for each in (model, tuned)]
+    drop = right[0].astype(np.float64) - right[1].astype(np.float64)
+    held_out = [_accuracy(each) for each in right]
+    return {
+        "right_means": "label" if data.inputs.y is not None else "class of the dense model",
+        "dense": _described(dense) | {"held_out": held_out[0]},
+        "tuned": _described(result) | {"held_out": held_out[1]},
+        "drop": {
+            "share": float(drop.mean()),
+            "standard_error": float(drop.std() / math.sqrt(len(drop))),
+            "rows": len(drop),
+        },
+        "cost": _costs(tuning, data, dense, result),
+        "layers": [
+            {"index": layer.node_index} | {"match": each.match} | asdict(each.rule) | _zeros(layer)
+            for each, layer in zip(policy.layers, layers, strict=True)
+        ],
+        "output": str(tuning.output),
+        "policy": str(tuning.policy),
+    }
+
+
+def _zeros(layer: Any) -> dict[str, Any]:
+    return {key: getattr(layer, key) for key in ("weights", "zeros_before", "zeros_after")}
+
+
+def _right(model: Model, data: _Data) -> NDArray[np.bool_]:
+    found = predict(model, data.inputs, data.held_out.tolist())
+    return np.asarray(found == data.classes[data.held_out])
+
+
+def _accuracy(right: NDArray[np.bool_]) -> dict[str, Any]:
+    found = Accuracy(int(right.sum()), len(right))
+    return {"share": found.share, "standard_error": found.standard_error, "rows": found.rows}
+
+
+def _described(result: Result) -> dict[str, Any]:
+    described = asdict(result)
+    del described["seconds"]
+    return described | {"accuracy": result.accuracy}
+
+
+def _costs(tuning: Tuning, data: _Data, dense: Result, tuned: Result) -> dict[str, Any]:
+    """Instructions or cycles an inference, measured on the board, else predicted."""
+    reason = None
+    if tuning.board is not None:
+        recipe = Recipe(optimize=OBJECTIVES[tuning.optimize], cpu=tuning.cpu)
+        models = {"dense": tuning.model or demo.model_path(), "tuned": tuning.output}
+        run, profile = data.held_out.tolist(), data.search.tolist()
+        try:
+            found = measure(models, recipe, tuning.board, data.inputs, run=run, profile=profile)
+            return {"source": "measured", "reason": None} | found
+        except TargetError as error:
+            reason = str(error)
+    return {
+        "source": "predicted",
+        "reason": reason,
+        "board": None,
+        "rows": 0,
+        "unit": "instructions",
+        "dense": {"count": dense.predicted_instructions},
+        "tuned": {"count": tuned.predicted_instructions},
+    }

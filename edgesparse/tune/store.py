@@ -1,0 +1,147 @@
+"""Trials as lines of a file: the first says of which search, each other one is a trial.
+
+A line is written in one piece as soon as its trial is done, so that whatever stops a search leaves
+a file that can be read, and starting it again repeats nothing.  A result does not depend on which
+strategy asked for it, so another strategy or budget goes on with the same file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgesparse.errors import FormatError, UsageError
+from edgesparse.files import append_line, read_lines
+from edgesparse.sparsify import Rule
+from edgesparse.tune.space import Assignment, Space
+from edgesparse.tune.trial import Result, Trial
+
+__all__ = ["SearchKey", "Store"]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class SearchKey(_Line):
+    """All that decides the result of a trial beside its assignment; the first line of the file."""
+
+    search: int = 1
+    build: str
+    model: str
+    model_sha256: str
+    data: str
+    data_sha256: str
+    rows: int
+    depthwise: bool
+    optimize: str
+    cpu: str
+
+
+class _LayerLine(_Line):
+    match: str
+    method: str
+    value: tuple[float, ...]
+    granularity: str
+    compensate: bool = False
+
+
+class _ResultLine(_Line):
+    right: int
+    rows: int
+    lost: int
+    gained: int
+    distance: float
+    predicted_cycles: int
+    predicted_instructions: int
+    flash_bytes: int
+    zeros: int
+    weights: int
+    seconds: float
+
+
+class _TrialLine(_ResultLine):
+    stage: str
+    accuracy: float
+    policy: tuple[_LayerLine, ...]
+
+
+class Store:
+    """The trials of a search.
+
+    Args:
+        path: the file; made if there is none.
+        key: of the search.
+        space: its layers.
+
+    Raises FormatError for a file of something else, UsageError for that of another search, and
+    where it cannot be written.
+    """
+
+    def __init__(self, path: Path, key: SearchKey, space: Space) -> None:
+        self.path = path
+        self._space = space
+        self._results: dict[Assignment, Result] = {}
+        lines = read_lines(path)
+        if lines:
+            self._check(lines[0], key)
+        else:
+            append_line(path, key.model_dump_json())
+        for number, line in enumerate(lines[1:], start=2):
+            assignment, result = self._parsed(number, line)
+            self._results[assignment] = result
+
+    def get(self, assignment: Assignment) -> Result | None:
+        """What is known of an assignment."""
+        return self._results.get(assignment)
+
+    def add(self, trial: Trial, result: Result) -> None:
+        """Keep a result."""
+        policy = [
+            {"match": each.match, **asdict(each.rule)}
+            for each in self._space.policy(trial.assignment).layers
+        ]
+        line = {"stage": trial.stage, "accuracy": result.accuracy, **asdict(result)}
+        append_line(self.path, json.dumps({**line, "policy": policy}, ensure_ascii=False))
+        self._results[trial.assignment] = result
+
+    def trials(self) -> dict[Assignment, Result]:
+        """All that is known."""
+        return dict(self._results)
+
+    def _bad(self, number: int, what: str) -> FormatError:
+        return FormatError(
+            f"{self.path}, line {number} is not {what}",
+            hint="name another file with --trials, or remove this one",
+        )
+
+    def _check(self, line: bytes, key: SearchKey) -> None:
+        try:
+            there = SearchKey.model_validate_json(line)
+        except ValidationError as error:
+            raise self._bad(1, "the head of a search") from error
+        ours, theirs = key.model_dump(), there.model_dump()
+        differ = next((name for name in ours if ours[name] != theirs[name]), None)
+        if differ is not None:
+            raise UsageError(
+                f"{self.path} is of another search: {differ} {theirs[differ]}, not {ours[differ]}",
+                hint="name another file with --trials, or remove this one",
+            )
+
+    def _parsed(self, number: int, line: bytes) -> tuple[Assignment, Result]:
+        try:
+            found = _TrialLine.model_validate_json(line)
+            rules = {
+                each.match: Rule(each.method, each.value, each.granularity, each.compensate)
+                for each in found.policy
+            }
+        except (ValidationError, UsageError) as error:
+            raise self._bad(number, "a trial") from error
+        if not rules.keys() <= set(self._space.patterns):
+            raise self._bad(number, "a trial of this model")
+        kept: dict[str, Any] = found.model_dump(include=set(_ResultLine.model_fields))
+        return tuple(rules.get(each, Rule()) for each in self._space.patterns), Result(**kept)
