@@ -71,7 +71,7 @@ ES_INLINE uint32_t es_ctz(uint32_t x) { return (uint32_t)__builtin_ctz(x); }
  *                                     them
  *   es_near_to_zero(word, &near)      word with near->zero in each byte that lies near it; counts, see es_near_t
  *   es_mark_word(word, sum)           sum plus 1 for each byte of word that is -128 and 129 for each that is 127
- *   es_mark_words(&p, sum)            the same for 16 words from p on, a multiple of 4, which moves on behind them
+ *   es_mark_words(&p, sum)            the same for 32 words from p on, a multiple of 4, which moves on behind them
  */
 
 ES_INLINE int32_t es_lower24(int64_t acc) { return (int32_t)((uint32_t)(uint64_t)acc << 8) >> 8; }
@@ -231,18 +231,18 @@ ES_INLINE uint32_t es_mark_word(uint32_t word, uint32_t sum) {
     return sum;
 }
 
-#define ES_MARK_WORDS                                                                             \
-    "ldm %[data]!, {r4-r6, r8-r11, r12}\n\t" ES_MARK_WORD("r4", "%[ends]", "%[sum]")              \
-        ES_MARK_WORD("r5", "%[ends]", "%[sum]") ES_MARK_WORD("r6", "%[ends]", "%[sum]")           \
-            ES_MARK_WORD("r8", "%[ends]", "%[sum]") ES_MARK_WORD("r9", "%[ends]", "%[sum]")       \
-                ES_MARK_WORD("r10", "%[ends]", "%[sum]") ES_MARK_WORD("r11", "%[ends]", "%[sum]") \
-                    ES_MARK_WORD("r12", "%[ends]", "%[sum]")
+#define ES_MARK_WORDS                                                                   \
+    "ldm %[data]!, {r4, r5, r6, r8}\n\t" ES_MARK_WORD("r4", "%[ends]", "%[sum]")        \
+        ES_MARK_WORD("r5", "%[ends]", "%[sum]") ES_MARK_WORD("r6", "%[ends]", "%[sum]") \
+            ES_MARK_WORD("r8", "%[ends]", "%[sum]")
 
 ES_INLINE uint32_t es_mark_words(const int8_t **data, uint32_t sum) {
-    __asm__(ES_MARK_WORDS ES_MARK_WORDS
-            : [sum] "+r"(sum), [data] "+r"(*data)
-            : [ends] "r"(0x81818181U), [zero] "r"(0), "m"(*(const uint8_t (*)[64]) * data)
-            : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12");
+    uint32_t left = 2;
+    __asm__("1:\n\t" ES_MARK_WORDS ES_MARK_WORDS ES_MARK_WORDS ES_MARK_WORDS "subs %[left], %[left], #1\n\t"
+            "bne 1b"
+            : [sum] "+r"(sum), [data] "+r"(*data), [left] "+r"(left)
+            : [ends] "r"(0x81818181U), [zero] "r"(0), "m"(*(const uint8_t (*)[128]) * data)
+            : "r4", "r5", "r6", "r8", "cc");
     return sum;
 }
 
@@ -376,10 +376,10 @@ ES_INLINE uint32_t es_mark_word(uint32_t word, uint32_t sum) {
 }
 
 ES_INLINE uint32_t es_mark_words(const int8_t **data, uint32_t sum) {
-    for (uint32_t i = 0; i < 64; i += 4) {
+    for (uint32_t i = 0; i < 128; i += 4) {
         sum = es_mark_word(es_load_u32(*data + i), sum);
     }
-    *data += 64;
+    *data += 128;
     return sum;
 }
 

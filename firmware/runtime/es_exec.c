@@ -80,7 +80,9 @@ void es_exec_run(es_model_t *model, uint8_t *arena, es_profile_t *profile, uint3
     for (uint32_t i = 0; i < model->node_count; i++) {
         const es_node_t *node = &model->nodes[i];
         es_node_run_t run = {profile, i, (counted & ES_COUNT_ZEROS) != 0, model->macs_done[i]};
-        es_op_find(node->op)->run(model, node, es_kernel_find(node->kernel), arena, &run);
+        es_node_run_fn_t *const run_skipping = es_skips_find(node->kernel);
+        es_node_run_fn_t *const run_node = run_skipping != NULL ? run_skipping : es_op_find(node->op)->run;
+        run_node(model, node, es_kernel_find(node->kernel), arena, &run);
         model->macs_done[i] = run.macs_done;
         finish_outputs(model, i, arena, counted, profile);
         const uint64_t now = es_port_ticks();

@@ -87,7 +87,8 @@ void es_sums_count(es_sums_t *sums, const es_model_t *model, uint32_t node, cons
 }
 
 /* One value of a run into its sum, its least and its most. */
-static void add(uint64_t value, uint64_t *sum, uint64_t *least, uint64_t *most) {
+/* A function of its own: 64-bit arithmetic is long. */
+__attribute__((noinline)) static void add(uint64_t value, uint64_t *sum, uint64_t *least, uint64_t *most) {
     *sum += value;
     *least = value < *least ? value : *least;
     *most = value > *most ? value : *most;
