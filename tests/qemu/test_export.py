@@ -77,10 +77,10 @@ def test_size_report_accounts_for_every_byte(
     assert f"**{built.flash_bytes:,}**" in size_report.table([sizes])
 
 
-def test_firmware_for_ds_cnn_kws_takes_at_most_24_kb(shared_models: Path, tmp_path: Path) -> None:
+def test_firmware_for_ds_cnn_kws_takes_at_most_28_kb(shared_models: Path, tmp_path: Path) -> None:
     model = shared_models / "ds_cnn_kws" / "ds_cnn_kws.tflite"
     document = export.export_firmware("qemu", tmp_path / "f.elf", only_ops=model)
-    assert document["flash_bytes"] <= 24 * KB
+    assert document["flash_bytes"] <= 28 * KB
     assert document["flash_bytes"] == read_firmware(tmp_path / "f.elf").flash_bytes
 
 
