@@ -78,9 +78,9 @@ def test_a_whole_policy(policy):
     )
 
 
-def test_the_policy_in_the_readme_fits_the_demo(policy):
-    readme = Path(__file__).resolve().parents[2] / "README.md"
-    text = readme.read_text(encoding="utf-8").split("```toml\n", 1)[1].split("```", 1)[0]
+def test_the_policy_in_the_documents_fits_the_demo(policy):
+    document = Path(__file__).resolve().parents[2] / "docs" / "zeros.md"
+    text = document.read_text(encoding="utf-8").split("```toml\n", 1)[1].split("```", 1)[0]
     _, meta = thin(read_model(None), Recipe(policy=policy(text)))
     assert [(row.index, row.method, row.granularity) for row in meta.layers] == [
         (0, "topk", "element"),
