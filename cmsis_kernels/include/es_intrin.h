@@ -85,6 +85,10 @@ typedef struct {
     uint32_t within; /* bytes that are now */
 } es_near_t;
 
+/* In a block of several instructions an operand that is written before the last input is read has to be "+&r": the
+ * compiler may else give it the register of an input that has the same value.
+ */
+
 #if defined(__thumb2__)
 
 ES_INLINE uint32_t es_insert11(uint32_t x, int32_t bits) {
@@ -202,7 +206,7 @@ ES_INLINE uint32_t es_count_word(uint32_t word, uint32_t key, uint32_t sum) {
 
 ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t sum) {
     __asm__(ES_COUNT_WORDS ES_COUNT_WORDS
-            : "+r"(sum), "+r"(*data)
+            : "+&r"(sum), "+&r"(*data)
             : "r"(key), "r"(0x01010101U), "m"(*(const uint8_t (*)[64]) * data)
             : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12");
     return sum;
@@ -212,7 +216,7 @@ ES_INLINE uint32_t es_near_to_zero(uint32_t word, es_near_t *near) {
     uint32_t other;
     __asm__("eor %1, %0, %4\n\tuqsub8 %1, %7, %1\n\tusada8 %2, %1, %8, %2\n\t"
             "usub8 %1, %0, %5\n\tusub8 %1, %6, %1\n\tsel %1, %7, %8\n\tsel %0, %4, %0\n\tusada8 %3, %1, %8, %3"
-            : "+r"(word), "=&r"(other), "+r"(near->equal), "+r"(near->within)
+            : "+&r"(word), "=&r"(other), "+&r"(near->equal), "+&r"(near->within)
             : "r"(near->zero), "r"(near->low), "r"(near->span), "r"(0x01010101U), "r"(0)
             : "cc");
     return word;
@@ -227,7 +231,7 @@ ES_INLINE uint32_t es_near_to_zero(uint32_t word, es_near_t *near) {
     "usada8 " sum ", " word ", %[zero], " sum "\n\t"
 
 ES_INLINE uint32_t es_mark_word(uint32_t word, uint32_t sum) {
-    __asm__(ES_MARK_WORD("%0", "%[ends]", "%1") : "+r"(word), "+r"(sum) : [ends] "r"(0x81818181U), [zero] "r"(0));
+    __asm__(ES_MARK_WORD("%0", "%[ends]", "%1") : "+&r"(word), "+&r"(sum) : [ends] "r"(0x81818181U), [zero] "r"(0));
     return sum;
 }
 
@@ -240,7 +244,7 @@ ES_INLINE uint32_t es_mark_words(const int8_t **data, uint32_t sum) {
     uint32_t left = 2;
     __asm__("1:\n\t" ES_MARK_WORDS ES_MARK_WORDS ES_MARK_WORDS ES_MARK_WORDS "subs %[left], %[left], #1\n\t"
             "bne 1b"
-            : [sum] "+r"(sum), [data] "+r"(*data), [left] "+r"(left)
+            : [sum] "+&r"(sum), [data] "+&r"(*data), [left] "+&r"(left)
             : [ends] "r"(0x81818181U), [zero] "r"(0), "m"(*(const uint8_t (*)[128]) * data)
             : "r4", "r5", "r6", "r8", "cc");
     return sum;

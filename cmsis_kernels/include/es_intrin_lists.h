@@ -87,7 +87,7 @@ uint32_t *es_lists_from_words(uint32_t *list, const int8_t *from, uint32_t words
                                                                   "add %[step], %[step], #0x40000\n"
                                                                   "b 4b\n"
                                                                   "5:\n"
-                     : [list] "+r"(list), [from] "+r"(from), [words] "+r"(words), [step] "+r"(to_next),
+                     : [list] "+&r"(list), [from] "+&r"(from), [words] "+&r"(words), [step] "+&r"(to_next),
                        [word] "=&r"(word), [different] "=&r"(different), [factor] "=&r"(factor)
                      : [key] "r"(key), [negative] "r"(-zero_point)
                      : "cc", "memory");

@@ -101,7 +101,7 @@ ES_INLINE uint32_t *es_tile_pack_columns(uint32_t *to, const int8_t *a, const in
                          "sxtb16 r10, r10, ror #8\n\t"
                          "sxtb16 r11, r11, ror #8\n\t"
                          "stm %0!, {r4, r5, r6, r7, r8, r9, r10, r11}"
-                         : "+r"(to), "+r"(a), "+r"(b)
+                         : "+&r"(to), "+&r"(a), "+&r"(b)
                          :
                          : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "memory");
     }
@@ -209,7 +209,7 @@ ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const
                                                                               "str r11, %[output]\n\t"
                                                                               "bne 2b\n"
                                                                               "3:"
-                     : [w] "=&r"(w), [a] "+r"(columns), [acc0] "=&r"(acc0), [acc1] "=&r"(acc1), [acc2] "=&r"(acc2),
+                     : [w] "=&r"(w), [a] "+&r"(columns), [acc0] "=&r"(acc0), [acc1] "=&r"(acc1), [acc2] "=&r"(acc2),
                        [acc3] "=&r"(acc3), [output] "+m"(output)
                      : [rows] "m"(rows), [end] "m"(end), [second] "m"(second), [step] "m"(step)
                      : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory");
@@ -252,7 +252,7 @@ ES_INLINE void es_dot_rows(int32_t acc[1], const uint8_t *const rows[1], const u
         __asm__ volatile("cbnz %[half], 2f\n"
                          "1:\n\t" ES_DOT_FOUR "2:\n\t" ES_DOT_FOUR "subs %[turns], #1\n\t"
                          "bne 1b"
-                         : [w] "+r"(row), [a] "+r"(column), [acc] "+r"(sum), [turns] "+r"(turns), [odd] "=&r"(odd)
+                         : [w] "+&r"(row), [a] "+&r"(column), [acc] "+&r"(sum), [turns] "+&r"(turns), [odd] "=&r"(odd)
                          : [half] "l"(groups / 4 % 2)
                          : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory");
     }
@@ -358,10 +358,10 @@ ES_INLINE void es_tile_add(int32_t acc[4][2], const uint32_t *rows, const uint32
                      "str %[w0], %[end]\n\t"
                      "b 1b\n"
                      "2:"
-                     : [w] "+r"(w), [a] "+r"(a), [w0] "=&r"(w0), [w1] "=&r"(w1), [a0] "=&r"(a0), [a1] "=&r"(a1),
-                       [acc00] "+r"(acc[0][0]), [acc01] "+r"(acc[0][1]), [acc10] "+r"(acc[1][0]),
-                       [acc11] "+r"(acc[1][1]), [acc20] "+r"(acc[2][0]), [acc21] "+r"(acc[2][1]),
-                       [acc30] "+r"(acc[3][0]), [acc31] "+r"(acc[3][1]), [end] "+m"(end)
+                     : [w] "+&r"(w), [a] "+&r"(a), [w0] "=&r"(w0), [w1] "=&r"(w1), [a0] "=&r"(a0), [a1] "=&r"(a1),
+                       [acc00] "+&r"(acc[0][0]), [acc01] "+&r"(acc[0][1]), [acc10] "+&r"(acc[1][0]),
+                       [acc11] "+&r"(acc[1][1]), [acc20] "+&r"(acc[2][0]), [acc21] "+&r"(acc[2][1]),
+                       [acc30] "+&r"(acc[3][0]), [acc31] "+&r"(acc[3][1]), [end] "+m"(end)
                      : [last] "m"(last), [move_bytes] "m"(move_bytes), [step_bytes] "m"(step_bytes)
                      : "cc", "memory");
 }
@@ -449,8 +449,8 @@ ES_INLINE void es_dot_rows(int32_t acc[4], const uint8_t *const rows[4], const u
     __asm__ volatile(
         "1:\n\t" ES_DOT_BYTES "subs %[groups], #1\n\t"
         "bne 1b"
-        : [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [a] "+r"(a), [v] "=&r"(v), [w] "=&r"(w),
-          [acc0] "+r"(acc[0]), [acc1] "+r"(acc[1]), [acc2] "+r"(acc[2]), [acc3] "+r"(acc[3]), [groups] "+r"(groups)
+        : [w0] "+&r"(w0), [w1] "+&r"(w1), [w2] "+&r"(w2), [w3] "+&r"(w3), [a] "+&r"(a), [v] "=&r"(v), [w] "=&r"(w),
+          [acc0] "+&r"(acc[0]), [acc1] "+&r"(acc[1]), [acc2] "+&r"(acc[2]), [acc3] "+&r"(acc[3]), [groups] "+&r"(groups)
         :
         : "cc", "memory");
 }
