@@ -205,3 +205,26 @@ def test_every_output_comes_closer_and_without_a_softmax_its_constant_too():
         before, after = (found[out].astype(float) - dense[out] for found in (far, near))
         assert (after**2).mean() < 0.5 * (before**2).mean()
         assert abs(after.mean()) < 0.1
+
+
+@pytest.mark.parametrize("are_alike", [True, False])
+def test_rows_held_back_decide_whether_anything_changes(are_alike):
+    b = Builder()
+    x = b.input((1, 2), 0.5)
+    w = b.constant(np.array([[50, 50], [40, -40]], np.int8), 0.01)
+    b.output(b.fully_connected(x, w, b.bias(np.zeros(2), x, w), scale=2.0))
+    model = parse_model(b.finish(), name="m")
+    values = np.repeat(RNG.integers(-128, 128, (200, 1)), 2, axis=1).astype(np.int8)
+    if not are_alike:
+        values[2::5, 1] = 0  # without the input whose weights are lost nothing is wrong
+    rows = device_rows(model, Inputs((values,)), range(200))
+    codes = np.array([[50, 0], [40, 0]], np.int8)
+    thin = with_weights(model, {w: codes})
+    changed = repair(thin, model, find_layers(thin), rows, progress=lambda _: None)
+    found = changed.tensors[w].data
+    assert np.array_equal(found == 0, codes == 0)
+    if are_alike:  # the first input takes over what the second one did
+        assert found[0, 0] > 60
+        assert found[1, 0] < 30
+    else:
+        assert changed is thin
