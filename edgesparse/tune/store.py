@@ -40,6 +40,7 @@ class SearchKey(_Line):
     depthwise: bool
     optimize: str
     cpu: str
+    compensate: bool = False
 
 
 class _LayerLine(_Line):

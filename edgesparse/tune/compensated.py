@@ -1,0 +1,72 @@
+"""Compensated allocation: zeros go where they save most for what the other weights cannot mend.
+
+1. Every layer alone loses SHARES of its groups, at every granularity.  How far the logits move once
+   the layer's other weights make up for that is its damage D, measured for all shares at once
+   (compensate.measure_sensitivity).  What the model then costs (C) depends on how many zeros there
+   are much more than on which, so C is that of the smallest groups.
+2. From D and C the same common frontier as in allocate.
+3. Along it whole models are compensated, and their accuracy decides how far to go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from edgesparse.sparsify import Rule
+from edgesparse.sparsify.compensate import measure_sensitivity
+from edgesparse.sparsify.compensate.allocate import SHARES
+from edgesparse.sparsify.compensate.layer import find_layers
+from edgesparse.tune.allocate import Option, frontier
+from edgesparse.tune.space import Space
+from edgesparse.tune.strategy import Budget, Steps, highest
+from edgesparse.tune.trial import Job
+
+__all__ = ["compensated_options", "compensated_search"]
+
+_LEAST = 1e-6
+"""Damage of a layer's last weight at least: a layer alone has a curve of zeros."""
+
+
+def compensated_search(
+    space: Space, budget: Budget, options: Sequence[Sequence[Option]]
+) -> Steps[str]:
+    """Run the search along the frontier of the options; returns what it went by."""
+    levels = frontier(options)
+    found = yield from highest(space, levels, budget.keeps, stage="compensated")
+    return f"compensated, step {found + 1} of {len(levels)}"
+
+
+def compensated_options(
+    space: Space, job: Job, budget: Budget, *, progress: Callable[[str], None]
+) -> list[list[Option]]:
+    """For every layer its options, the first of them as it is.
+
+    A layer whose weights several operators read has no other.  progress: is told of each layer.
+    Raises what measure_sensitivity does.
+    """
+    dense = job.costs(space.model)[budget.optimize]
+    found = [[Option(Rule(), 0.0, dense)] for _ in space.layers]
+    tensors = [
+        layer.weights
+        for layer in find_layers(space.model)
+        if job.depthwise or not layer.is_depthwise
+    ]
+    places = {layer.tensor.index: at for at, layer in enumerate(space.layers)}
+    for granularity in budget.granularities:
+        curves = measure_sensitivity(
+            space.model,
+            space.calibration,
+            granularity=granularity,
+            depthwise=job.depthwise,
+            progress=progress,
+        )
+        for tensor, curve in zip(tensors, curves, strict=True):
+            at = places[tensor]
+            for share, damage in zip(SHARES, curve, strict=True):
+                rule = Rule("topk", (share,), granularity)
+                thinned, _ = space.thin(space.replaced(space.dense, at, rule))
+                cost = job.costs(thinned)[budget.optimize]
+                compensated = replace(rule, compensate=True)
+                found[at].append(Option(compensated, float(damage) + _LEAST * share, cost))
+    return found
