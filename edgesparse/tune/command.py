@@ -164,7 +164,7 @@ def tune_file(tuning: Tuning, *, quiet: bool) -> dict[str, Any]:
     budget = Budget(tuning.max_drop, tuning.optimize, tuning.granularities, tuning.margin)
     store = Store(tuning.trials, _key(tuning, job, data), space)
     try:
-        steps = _steps(tuning, space, job, budget)
+        steps = _steps(tuning, space, store, job, budget)
         with _runner(tuning, job) as runner, ProgressBar(tuning.optimize, quiet=quiet) as bar:
             dense = _dense(store, runner, space)
             bar.dense = dense
@@ -196,13 +196,13 @@ def tune_file(tuning: Tuning, *, quiet: bool) -> dict[str, Any]:
     return document | _judged(tuning, model, data, space, dense, best)
 
 
-def _steps(tuning: Tuning, space: Space, job: Job, budget: Budget) -> Steps[str]:
+def _steps(tuning: Tuning, space: Space, store: Store, job: Job, budget: Budget) -> Steps[str]:
     """The search."""
     if not tuning.compensate:
         methods = methods_of(tuning.search, tuning.methods)
         return search(space, budget, tuning.search, methods)
     with calibration.working("how much layers can lose") as progress:
-        options = compensated_options(space, job, budget, progress=progress)
+        options = compensated_options(store, job, budget, progress=progress)
     return compensated_search(space, budget, options)
 
 

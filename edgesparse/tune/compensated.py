@@ -19,6 +19,7 @@ from edgesparse.sparsify.compensate.allocate import SHARES
 from edgesparse.sparsify.compensate.layer import find_layers
 from edgesparse.tune.allocate import Option, frontier
 from edgesparse.tune.space import Space
+from edgesparse.tune.store import CurvesOf, Store
 from edgesparse.tune.strategy import Budget, Steps, highest
 from edgesparse.tune.trial import Job
 
@@ -38,35 +39,51 @@ def compensated_search(
 
 
 def compensated_options(
-    space: Space, job: Job, budget: Budget, *, progress: Callable[[str], None]
+    store: Store, job: Job, budget: Budget, *, progress: Callable[[str], None]
 ) -> list[list[Option]]:
     """For every layer its options, the first of them as it is.
 
-    A layer whose weights several operators read has no other.  progress: is told of each layer.
-    Raises what measure_sensitivity does.
+    A layer whose weights several operators read has no other.  store: knows the curves, or keeps
+    them.  progress: is told of each layer.  Raises what measure_sensitivity does.
     """
+    space = job.space()
     dense = job.costs(space.model)[budget.optimize]
     found = [[Option(Rule(), 0.0, dense)] for _ in space.layers]
-    tensors = [
-        layer.weights
-        for layer in find_layers(space.model)
-        if job.depthwise or not layer.is_depthwise
-    ]
-    places = {layer.tensor.index: at for at, layer in enumerate(space.layers)}
     for granularity in budget.granularities:
-        curves = measure_sensitivity(
-            space.model,
-            space.calibration,
-            granularity=granularity,
-            depthwise=job.depthwise,
-            progress=progress,
-        )
-        for tensor, curve in zip(tensors, curves, strict=True):
-            at = places[tensor]
-            for share, damage in zip(SHARES, curve, strict=True):
+        curves = store.curves(granularity)
+        if curves is None:
+            curves = _measured(space, granularity, depthwise=job.depthwise, progress=progress)
+            store.add_curves(granularity, curves)
+        for at, pattern in enumerate(space.patterns):
+            progress(f"{granularity}: what {pattern} saves")
+            if pattern not in curves:
+                continue
+            for share, damage in zip(SHARES, curves[pattern], strict=True):
                 rule = Rule("topk", (share,), granularity)
                 thinned, _ = space.thin(space.replaced(space.dense, at, rule))
                 cost = job.costs(thinned)[budget.optimize]
                 compensated = replace(rule, compensate=True)
-                found[at].append(Option(compensated, float(damage) + _LEAST * share, cost))
+                found[at].append(Option(compensated, damage + _LEAST * share, cost))
     return found
+
+
+def _measured(
+    space: Space, granularity: str, *, depthwise: bool, progress: Callable[[str], None]
+) -> CurvesOf:
+    """The curves of the layers that can be compensated."""
+    curves = measure_sensitivity(
+        space.model,
+        space.calibration,
+        granularity=granularity,
+        depthwise=depthwise,
+        progress=progress,
+    )
+    layers = [each for each in find_layers(space.model) if depthwise or not each.is_depthwise]
+    patterns = {
+        layer.tensor.index: pattern
+        for layer, pattern in zip(space.layers, space.patterns, strict=True)
+    }
+    return {
+        patterns[layer.weights]: tuple(curve.tolist())
+        for layer, curve in zip(layers, curves, strict=True)
+    }
