@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from edgesparse.errors import UsageError
@@ -18,7 +19,7 @@ from edgesparse.sparsify.evaluate import Accuracy, agreement, evaluate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MOST_ROWS", "Calibration", "drawn", "judged", "working"]
+__all__ = ["MOST_ROWS", "Calibration", "drawn", "half", "judged", "working"]
 
 MOST_ROWS = 500
 """Rows that are taken unless it is said which; more cost time and gain little."""
@@ -45,15 +46,29 @@ def drawn(inputs: Inputs, *, among: Sequence[int] | None = None) -> Calibration:
     with; where there are labels, every class gives its share.
     """
     named = np.arange(inputs.rows) if among is None else np.asarray(among, np.int64)
-    wanted = -(-len(named) // 2) if among is None else len(named)
+    wanted = _half_of(inputs) if among is None else len(named)
+    first = _in_turn(inputs, named)[: min(wanted, MOST_ROWS)]
+    return Calibration(inputs, tuple(np.sort(first).tolist()))
+
+
+def half(inputs: Inputs) -> NDArray[np.int64]:
+    """The half of all rows that `drawn` takes its rows from, ascending."""
+    return np.sort(_in_turn(inputs, np.arange(inputs.rows))[: _half_of(inputs)])
+
+
+def _half_of(inputs: Inputs) -> int:
+    return -(-inputs.rows // 2)
+
+
+def _in_turn(inputs: Inputs, named: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows named, such that the first of them have the classes of all."""
     order = np.random.default_rng(0).permutation(len(named))
     labels = np.zeros(inputs.rows, np.int64) if inputs.y is None else inputs.y
     place = np.empty(len(named))
     for label in np.unique(labels[named]):
         of_class = order[labels[named[order]] == label]
         place[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
-    first = np.argsort(place, kind="stable")[: min(wanted, MOST_ROWS)]
-    return Calibration(inputs, tuple(np.sort(named[first]).tolist()))
+    return np.asarray(named[np.argsort(place, kind="stable")])
 
 
 def span(inputs: Inputs, first: int, end: int, source: str) -> Calibration:

@@ -48,6 +48,13 @@ def tune(
             help="Bases to compare: flat, triangular, relative, allocate. Default: all.",
         ),
     ] = "auto",
+    compensate: Annotated[
+        bool,
+        typer.Option(
+            "--compensate",
+            help="The weights that stay make up for those that go; minutes instead of seconds.",
+        ),
+    ] = False,
     granularity: Annotated[
         str, typer.Option("--granularity", metavar="G,…", help="Granularities to compare.")
     ] = "element,filter",
@@ -127,6 +134,7 @@ def tune(
         margin=margin,
         search=search,
         methods=parse_names(method),
+        compensate=compensate,
         granularities=parse_names(granularity),
         optimize=optimize,
         cpu=cpu,

@@ -11,6 +11,7 @@
     bases.py     one method for all layers at the highest value that keeps the accuracy
     fine.py      fine-tuning around a base
     allocate.py  sensitivity-guided allocation
+    compensated.py  the same, where the weights that stay make up for those that go
     engine.py    runs a strategy: asks the store, else the runner; progress
     measure.py   what dense and tuned model cost on a board
     command.py   `edgesparse tune`

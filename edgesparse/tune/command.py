@@ -3,6 +3,9 @@
 Protocol: the rows are cut into two halves with the same classes.  The search sees one half alone;
 accuracy is reported on the other, with its standard error, so that it owes nothing to the choice
 among many trials.  Right is the label, or without labels the dense model's own class.
+
+With compensation the half of the search is the one that `--calibration` of the same file draws its
+rows from (calibration.drawn), so that policy and file give the tuned model again.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesparse import demo, native
+from edgesparse import calibration, demo, native
 from edgesparse.activations import profile_rows
 from edgesparse.deploy.boards import find_board
 from edgesparse.encode import Goal
@@ -33,6 +36,7 @@ from edgesparse.sparsify.evaluate import Accuracy, halves, predict
 from edgesparse.sparsify.granularity import check_granularity
 from edgesparse.sparsify.policy_toml import policy_toml
 from edgesparse.tune.cluster import ClusterRunner
+from edgesparse.tune.compensated import compensated_options, compensated_search
 from edgesparse.tune.engine import Engine, Runner
 from edgesparse.tune.measure import measure
 from edgesparse.tune.report import ProgressBar
@@ -40,7 +44,7 @@ from edgesparse.tune.runners import ProcessRunner, SerialRunner
 from edgesparse.tune.search import AUTO, methods_of, search
 from edgesparse.tune.space import Assignment, Space
 from edgesparse.tune.store import SearchKey, Store
-from edgesparse.tune.strategy import Budget
+from edgesparse.tune.strategy import Budget, Steps
 from edgesparse.tune.trial import Job, Result, Trial
 
 __all__ = ["OBJECTIVES", "Tuning", "tune_file"]
@@ -62,6 +66,7 @@ class Tuning:
         max_drop: accuracy that may be lost, as a share of the rows; margin: standard errors of it
             that have to fit in as well, see strategy.Budget.
         search, methods: see tune.search.
+        compensate: weights that stay make up for those that go; that has a search of its own.
         granularities: see sparsify.granularity.
         optimize: one of OBJECTIVES.
         cpu: the core that costs are predicted for; None: the board's.
@@ -81,6 +86,7 @@ class Tuning:
     margin: float = 1.0
     search: str = "auto"
     methods: tuple[str, ...] = (AUTO,)
+    compensate: bool = False
     granularities: tuple[str, ...] = ("element", "filter")
     optimize: str = "cycles"
     cpu: str | None = None
@@ -92,6 +98,8 @@ class Tuning:
 
     def __post_init__(self) -> None:
         methods_of(self.search, self.methods)
+        if self.compensate and (self.search, self.methods) != (AUTO, (AUTO,)):
+            raise UsageError("--compensate has a search of its own, without --search and --method")
         for granularity in self.granularities:
             check_granularity(granularity)
         if self.optimize not in OBJECTIVES:
@@ -121,15 +129,25 @@ class _Data:
     classes: NDArray[np.int64]
 
     @classmethod
-    def of(cls, inputs: Inputs, model: Model, rows: int | None) -> _Data:
+    def of(cls, inputs: Inputs, model: Model, tuning: Tuning) -> _Data:
+        rows = tuning.rows
         count = inputs.rows if rows is None else min(rows, inputs.rows)
         if count < _LEAST_ROWS:
             raise UsageError(f"{count} rows are too few to search, give {_LEAST_ROWS} or more")
-        taken = np.linspace(0, inputs.rows - 1, count).astype(np.int64)
         labels = inputs.y
         classes = predict(model, inputs, range(inputs.rows)) if labels is None else labels
+        if tuning.compensate:
+            drawn = calibration.half(inputs)
+            others = np.setdiff1d(np.arange(inputs.rows), drawn)
+            return cls(inputs, _some(drawn, -(-count // 2)), _some(others, count // 2), classes)
+        taken = _some(np.arange(inputs.rows), count)
         one, other = halves(classes[taken])
         return cls(inputs, taken[one], taken[other], classes)
+
+
+def _some(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """As many of the rows, evenly spread."""
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 
 def tune_file(tuning: Tuning, *, quiet: bool) -> dict[str, Any]:
@@ -140,18 +158,18 @@ def tune_file(tuning: Tuning, *, quiet: bool) -> dict[str, Any]:
     (then the costs are those predicted).
     """
     model, inputs = read_model(tuning.model), load_inputs(tuning.data)
-    space = Space.of(model, depthwise=tuning.depthwise)
-    data = _Data.of(inputs, model, tuning.rows)
+    data = _Data.of(inputs, model, tuning)
     job = _job(tuning, model, data)
+    space = job.space()
+    budget = Budget(tuning.max_drop, tuning.optimize, tuning.granularities, tuning.margin)
     store = Store(tuning.trials, _key(tuning, job, data), space)
     try:
+        steps = _steps(tuning, space, store, job, budget)
         with _runner(tuning, job) as runner, ProgressBar(tuning.optimize, quiet=quiet) as bar:
             dense = _dense(store, runner, space)
-            budget = Budget(tuning.max_drop, tuning.optimize, tuning.granularities, tuning.margin)
             bar.dense = dense
             engine = Engine(store, runner, budget, bar.update)
-            methods = methods_of(tuning.search, tuning.methods)
-            went_by = engine.run(search(space, budget, tuning.search, methods))
+            went_by = engine.run(steps)
     except KeyboardInterrupt:
         count = len(store.trials())
         raise StoppedError(
@@ -163,7 +181,7 @@ def tune_file(tuning: Tuning, *, quiet: bool) -> dict[str, Any]:
     document = {
         "schema_version": SCHEMA_VERSION,
         "model": model.name,
-        "search": tuning.search,
+        "search": "compensate" if tuning.compensate else tuning.search,
         "base": went_by,
         "optimize": tuning.optimize,
         "cpu": job.goal.cpu,
@@ -178,11 +196,22 @@ def tune_file(tuning: Tuning, *, quiet: bool) -> dict[str, Any]:
     return document | _judged(tuning, model, data, space, dense, best)
 
 
+def _steps(tuning: Tuning, space: Space, store: Store, job: Job, budget: Budget) -> Steps[str]:
+    """The search."""
+    if not tuning.compensate:
+        methods = methods_of(tuning.search, tuning.methods)
+        return search(space, budget, tuning.search, methods)
+    with calibration.working("how much layers can lose") as progress:
+        options = compensated_options(store, job, budget, progress=progress)
+    return compensated_search(space, budget, options)
+
+
 def _job(tuning: Tuning, model: Model, data: _Data) -> Job:
     keeps_state = has_state(model)
     run = np.arange(data.inputs.rows) if keeps_state else data.search
     few = data.search[np.linspace(0, len(data.search) - 1, PROFILE_ROWS).astype(int)]
     profile = profile_rows(model, data.inputs, np.unique(few).tolist(), "rows of the search")
+    drawn = calibration.drawn(data.inputs).rows if tuning.compensate else ()
     return Job(
         tflite=model.source,
         name=model.name,
@@ -193,6 +222,7 @@ def _job(tuning: Tuning, model: Model, data: _Data) -> Job:
         goal=tuning.goal(),
         zeros=profile.zeros,
         build_id=native.build_id(),
+        calibration=device_rows(model, data.inputs, drawn) if drawn else {},
     )
 
 
@@ -207,6 +237,7 @@ def _key(tuning: Tuning, job: Job, data: _Data) -> SearchKey:
         depthwise=tuning.depthwise,
         optimize=tuning.optimize,
         cpu=job.goal.cpu,
+        compensate=tuning.compensate,
     )
 
 
@@ -245,6 +276,8 @@ def _judged(
         f"edgesparse tune of {model.name}: {result.right} of {result.rows} rows of the search"
         f" right, dense {dense.right}"
     )
+    if tuning.compensate:
+        comment += f"\nCalibrated on the rows that --calibration {tuning.data.name} draws."
     write_file(tuning.policy, policy_toml(policy, comment=comment).encode("utf-8"))
     right = [_right(each, data) for each in (model, tuned)]
     drop = right[0].astype(np.float64) - right[1].astype(np.float64)

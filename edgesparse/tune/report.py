@@ -93,7 +93,7 @@ def render_layers(document: dict[str, Any]) -> Table:
         table.add_row(
             str(row["index"]),
             short_name(row["match"]),
-            row["method"],
+            row["method"] + (", compensated" if row["compensate"] else ""),
             row["granularity"],
             " ".join(f"{each:.4g}" for each in row["value"]),
             f"{row['weights']:,}",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from edgesparse.errors import UnsupportedModelError, UsageError
 from edgesparse.model import Model
 from edgesparse.ops import check_supported
+from edgesparse.rows import Rows
 from edgesparse.sparsify import LayerSparsity, Policy, Rule, sparsify
+from edgesparse.sparsify.compensate import compensate_model
 from edgesparse.sparsify.granularity import group_ids, group_norms
 from edgesparse.sparsify.layer import Layer, layers_of, span
 from edgesparse.sparsify.policy import LayerRule, matches
@@ -36,14 +38,18 @@ class Space:
         model: the dense model.
         layers: one for every tensor of weights, in running order.
         patterns: for each of them, what a policy says to mean it and no other.
+        calibration: rows of the device's inputs, for rules that compensate.
     """
 
     model: Model
     layers: tuple[Layer, ...]
     patterns: tuple[str, ...]
+    calibration: Mapping[int, Rows] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: Model, *, depthwise: bool) -> Space:
+    def of(
+        cls, model: Model, *, depthwise: bool, calibration: Mapping[int, Rows] | None = None
+    ) -> Space:
         """The CONV_2D and FULLY_CONNECTED layers, with `depthwise` DEPTHWISE_CONV_2D too.
 
         Raises UnsupportedModelError for a model that cannot run or has no such layer, UsageError
@@ -58,7 +64,8 @@ class Space:
         if not first:
             raise UnsupportedModelError([("model", model.name, "no layer with weights to thin")])
         layers = tuple(first.values())
-        return cls(model, layers, tuple(_pattern(layer, everything) for layer in layers))
+        patterns = tuple(_pattern(layer, everything) for layer in layers)
+        return cls(model, layers, patterns, calibration or {})
 
     @property
     def dense(self) -> Assignment:
@@ -77,7 +84,10 @@ class Space:
 
     def thin(self, assignment: Assignment) -> tuple[Model, tuple[LayerSparsity, ...]]:
         """The model as an assignment makes it: all that a search does to weights is done here."""
-        return sparsify(self.model, self.policy(assignment))
+        policy = self.policy(assignment)
+        if any(rule.compensate for rule in assignment):
+            return compensate_model(self.model, policy, self.calibration)
+        return sparsify(self.model, policy)
 
     def outputs(self, at: int) -> list[int]:
         """The tensors that change first where layer `at` does."""

@@ -1,5 +1,7 @@
 """Trials as lines of a file: the first says of which search, each other one is a trial.
 
+A search with compensation has a line more for each granularity: the curves of its layers.
+
 A line is written in one piece as soon as its trial is done, so that whatever stops a search leaves
 a file that can be read, and starting it again repeats nothing.  A result does not depend on which
 strategy asked for it, so another strategy or budget goes on with the same file.
@@ -12,15 +14,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from edgesparse.errors import FormatError, UsageError
 from edgesparse.files import append_line, read_lines
 from edgesparse.sparsify import Rule
+from edgesparse.sparsify.compensate.allocate import SHARES
 from edgesparse.tune.space import Assignment, Space
 from edgesparse.tune.trial import Result, Trial
 
-__all__ = ["SearchKey", "Store"]
+__all__ = ["CurvesOf", "SearchKey", "Store"]
+
+CurvesOf = dict[str, tuple[float, ...]]
+"""What compensated layers cost the outputs, by what a policy calls them; see allocate.Curves."""
 
 
 class _Line(BaseModel):
@@ -40,6 +46,7 @@ class SearchKey(_Line):
     depthwise: bool
     optimize: str
     cpu: str
+    compensate: bool = False
 
 
 class _LayerLine(_Line):
@@ -70,6 +77,14 @@ class _TrialLine(_ResultLine):
     policy: tuple[_LayerLine, ...]
 
 
+class _CurvesLine(_Line):
+    granularity: str
+    curves: CurvesOf
+
+
+_LINE: TypeAdapter[_TrialLine | _CurvesLine] = TypeAdapter(_TrialLine | _CurvesLine)
+
+
 class Store:
     """The trials of a search.
 
@@ -86,14 +101,14 @@ class Store:
         self.path = path
         self._space = space
         self._results: dict[Assignment, Result] = {}
+        self._curves: dict[str, CurvesOf] = {}
         lines = read_lines(path)
         if lines:
             self._check(lines[0], key)
         else:
             append_line(path, key.model_dump_json())
         for number, line in enumerate(lines[1:], start=2):
-            assignment, result = self._parsed(number, line)
-            self._results[assignment] = result
+            self._read(number, line)
 
     def get(self, assignment: Assignment) -> Result | None:
         """What is known of an assignment."""
@@ -108,6 +123,16 @@ class Store:
         line = {"stage": trial.stage, "accuracy": result.accuracy, **asdict(result)}
         append_line(self.path, json.dumps({**line, "policy": policy}, ensure_ascii=False))
         self._results[trial.assignment] = result
+
+    def curves(self, granularity: str) -> CurvesOf | None:
+        """What is known of compensated layers."""
+        return self._curves.get(granularity)
+
+    def add_curves(self, granularity: str, curves: CurvesOf) -> None:
+        """Keep what was measured of compensated layers."""
+        line = _CurvesLine(granularity=granularity, curves=curves)
+        append_line(self.path, json.dumps(line.model_dump(), ensure_ascii=False))
+        self._curves[granularity] = curves
 
     def trials(self) -> dict[Assignment, Result]:
         """All that is known."""
@@ -132,16 +157,29 @@ class Store:
                 hint="name another file with --trials, or remove this one",
             )
 
-    def _parsed(self, number: int, line: bytes) -> tuple[Assignment, Result]:
+    def _read(self, number: int, line: bytes) -> None:
         try:
-            found = _TrialLine.model_validate_json(line)
-            rules = {
-                each.match: Rule(each.method, each.value, each.granularity, each.compensate)
-                for each in found.policy
-            }
+            found = _LINE.validate_json(line)
+            if isinstance(found, _CurvesLine):
+                names, is_whole = set(found.curves), _is_whole(found.curves)
+                self._curves[found.granularity] = found.curves
+            else:
+                assignment, result = self._trial(found)
+                names, is_whole = {each.match for each in found.policy}, True
+                self._results[assignment] = result
         except (ValidationError, UsageError) as error:
             raise self._bad(number, "a trial") from error
-        if not rules.keys() <= set(self._space.patterns):
+        if not is_whole or not names <= set(self._space.patterns):
             raise self._bad(number, "a trial of this model")
+
+    def _trial(self, found: _TrialLine) -> tuple[Assignment, Result]:
+        rules = {
+            each.match: Rule(each.method, each.value, each.granularity, each.compensate)
+            for each in found.policy
+        }
         kept: dict[str, Any] = found.model_dump(include=set(_ResultLine.model_fields))
         return tuple(rules.get(each, Rule()) for each in self._space.patterns), Result(**kept)
+
+
+def _is_whole(curves: CurvesOf) -> bool:
+    return all(len(curve) == len(SHARES) for curve in curves.values())

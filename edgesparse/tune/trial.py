@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 
 import numpy as np
@@ -50,6 +50,7 @@ class Job:
         goal: what the kernels are chosen for.
         zeros: of activations, for the prediction.
         build_id: of the native module; a worker with another one would give other results.
+        calibration: rows of the device's inputs that compensation is calibrated on.
     """
 
     tflite: bytes
@@ -61,15 +62,30 @@ class Job:
     goal: Goal
     zeros: Mapping[int, Zeros]
     build_id: bytes
+    calibration: Mapping[int, Rows] = field(default_factory=dict)
 
     def key(self) -> str:
         """Tells jobs of one worker apart."""
         found = hashlib.sha256(self.tflite + self.build_id + repr(self.goal).encode())
         found.update(repr((self.depthwise, sorted(self.zeros.items()))).encode())
-        for array in self.rows.values():
+        for array in (*self.rows.values(), *self.calibration.values()):
             found.update(array.tobytes())
         found.update(self.judged.tobytes() + self.classes.tobytes())
         return found.hexdigest()
+
+    def space(self) -> Space:
+        """The layers of the model."""
+        model = parse_model(self.tflite, name=self.name)
+        return Space.of(model, depthwise=self.depthwise, calibration=self.calibration)
+
+    def costs(self, model: Model) -> dict[str, int]:
+        """What a model costs: predicted "cycles" and "instructions", "bytes" of its image."""
+        encoded = encode(model, goal=self.goal, zeros=self.zeros)
+        return {
+            "cycles": predicted(encoded, self.zeros, CYCLES),
+            "instructions": predicted(encoded, self.zeros, INSTRUCTIONS),
+            "bytes": len(build_image(encoded).device_bytes()),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +143,8 @@ class Evaluator:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._model = parse_model(job.tflite, name=job.name)
-        self._space = Space.of(self._model, depthwise=job.depthwise)
+        self._space = job.space()
+        self._model = self._space.model
         self._output = device_output(self._model, self._model.outputs[0])
         self._logits = logits_of(self._model)
         self._lock = Lock()
@@ -143,7 +159,7 @@ class Evaluator:
         known = self._given(trial.assignment, trial.base, self._tensors_of(trial.base))
         found = run_tensors(thinned, known, [self._output, *self._logits], threads=1)
         right = self._right(found)
-        encoded = encode(thinned, goal=self._job.goal, zeros=self._job.zeros)
+        costs = self._job.costs(thinned)
         counts = [weight_counts(thinned, layer.node) for layer in self._space.layers]
         return Result(
             right=int(right.sum()),
@@ -151,9 +167,9 @@ class Evaluator:
             lost=int((self._dense_right & ~right).sum()),
             gained=int((right & ~self._dense_right).sum()),
             distance=output_distance(self._logits, self._judged(self._dense), self._judged(found)),
-            predicted_cycles=predicted(encoded, self._job.zeros, CYCLES),
-            predicted_instructions=predicted(encoded, self._job.zeros, INSTRUCTIONS),
-            flash_bytes=len(build_image(encoded).device_bytes()),
+            predicted_cycles=costs["cycles"],
+            predicted_instructions=costs["instructions"],
+            flash_bytes=costs["bytes"],
             zeros=sum(zeros for _, zeros in counts),
             weights=sum(weights for weights, _ in counts),
             seconds=round(time.perf_counter() - start, 3),
@@ -171,10 +187,14 @@ class Evaluator:
     def _given(
         self, assignment: Assignment, base: Assignment, tensors: Mapping[int, Rows]
     ) -> dict[int, Rows]:
-        """What of a base's tensors holds for an assignment as well."""
+        """What of a base's tensors holds for an assignment as well.
+
+        A layer that is compensated depends on all others, under the same rule too.
+        """
         if has_state(self._model):
             return dict(self._job.rows)
-        differ = [i for i, (a, b) in enumerate(zip(assignment, base, strict=True)) if a != b]
+        pairs = enumerate(zip(assignment, base, strict=True))
+        differ = [i for i, (a, b) in pairs if a != b or a.compensate]
         later = follows(self._model, [t for i in differ for t in self._space.outputs(i)])
         return {i: values for i, values in tensors.items() if i not in later}
 
