@@ -106,9 +106,9 @@ spec: setup ## Rewrite the tables of SPEC.md from the .def files
 	@$(BIN)/python host/spec_tables.py
 
 .PHONY: bench
-bench: setup ## Measure the shared models, rewrite README's performance tables; document in build/bench.json
+bench: setup ## Measure the shared models, rewrite docs/performance.md and README's table; document in build/bench.json
 	@mkdir -p build
-	@$(BIN)/python host/bench_readme.py "$${EDGESPARSE_MODELS:-../shared/models}" --json build/bench.json
+	@$(BIN)/python host/bench_docs.py "$${EDGESPARSE_MODELS:-../shared/models}" --json build/bench.json
 
 .PHONY: cost
 cost: setup ## Measure single layers of every kernel in QEMU, rewrite edgesparse/cost.json

@@ -61,8 +61,8 @@ def analyze(
     """The model's layers and totals as a document for JSON.
 
     Shapes are in elements, NHWC; bytes of weights are dense (one a weight) and as encoded.
-    Predicted costs are in the unit of "goal".  `measured` is the document of a run, whose counts
-    then stand beside.
+    Predicted costs are in the unit of "goal", activation thresholds in codes of the outputs.
+    `measured` is the document of a run, whose counts then stand beside.
     """
     nodes = {node.layer: node for node in encoded.nodes}
     counts = _measured(image, measured)
@@ -85,6 +85,7 @@ def analyze(
                 "dense_bytes": layer.dense_bytes,
                 "encoded_bytes": layer.encoded_bytes,
                 "activations": layer.activations,
+                "activation_threshold": layer.activation_threshold,
                 "predicted": layer.predicted_cost,
                 **counts[layer.index],
                 "alternatives": _alternatives(nodes.get(layer.index)),
@@ -204,6 +205,9 @@ def render_analysis(document: dict[str, Any]) -> Table:
     for name in ("MACs", "weights", "zero %", "encoded\nbytes"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("encoding")
+    thresholds = any(row["activation_threshold"] for row in document["layers"])
+    if thresholds:
+        table.add_column("activ.\nthreshold", justify="right", no_wrap=True)
     costs = _cost_columns(document)
     for header in costs:
         table.add_column(header, justify="right", no_wrap=True)
@@ -219,6 +223,7 @@ def render_analysis(document: dict[str, Any]) -> Table:
             _percent(row["weight_zeros"], row["weights"]),
             _some(row["encoded_bytes"]),
             row.get("encoding", "").removesuffix("none"),
+            *((_some(row.get("activation_threshold", 0)),) if thresholds else ()),
             *(_some(round(row.get(key) or 0)) for key in costs.values()),
             style="bold" if is_total else "",
         )

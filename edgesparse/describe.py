@@ -102,6 +102,7 @@ def _layer(encoded: Encoded, node: Node, device: dict[int, int]) -> LayerMeta:
         weight_zeros=zeros,
         activations=_activations(encoded, node),
         constant_zeros=sum(_constants(encoded, i, zeros=True) for i in node.outputs),
+        activation_threshold=max((model.thresholds.get(i, 0) for i in node.outputs), default=0),
         dense_bytes=weights,
         encoded_bytes=0 if row is None else len(row.choice.weights),
         predicted_cost=0 if row is None else row.chosen.cost or 0,

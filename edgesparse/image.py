@@ -24,6 +24,7 @@ _ALIGN_BYTES = 16
 _MAGIC = 0x314D5345
 _VERSION_MAJOR = 3
 _REQUIRED = 1
+_OPTIONAL = ("meta", "scales")
 _CRC_AT = 12
 
 
@@ -71,7 +72,7 @@ def _join(sections: Mapping[str, bytes], fields: Mapping[str, Any]) -> bytes:
         row_bytes = int(native.table("section")[kind].columns[0])
         table += row.pack(
             kind=native.number("section", kind),
-            flags=0 if kind == "meta" else _REQUIRED,
+            flags=0 if kind in _OPTIONAL else _REQUIRED,
             offset=start + len(body),
             bytes=len(data),
             rows=len(data) // row_bytes if row_bytes else 0,
@@ -98,19 +99,28 @@ class _DataSection:
 
     def add(self, piece: bytes) -> int:
         if piece not in self._known:
-            self._known[piece] = len(self.bytes)
-            self.bytes += piece + bytes(-len(piece) % 4)
+            self._known[piece] = self.add_apart(piece)
         return self._known[piece]
 
+    def add_apart(self, piece: bytes) -> int:
+        """As add, but nobody else has these bytes."""
+        start = len(self.bytes)
+        self.bytes += piece + bytes(-len(piece) % 4)
+        return start
 
-def _params(node: EncodedNode, data: _DataSection) -> bytes:
-    """The node's parameter struct; its constant data goes into section DATA."""
+
+def _params(node: EncodedNode, data: _DataSection, *, changeable: bool) -> bytes:
+    """The node's parameter struct; its constant data goes into section DATA.
+
+    changeable: weights and channel rows are this node's alone.
+    """
+    add = data.add_apart if changeable else data.add
     layout = native.layout(native.table("op")[node.op].columns[1])
     values = dict(node.choice.params)
     if node.choice.weights:
-        values["weights_off"] = data.add(node.choice.weights)
+        values["weights_off"] = add(node.choice.weights)
         values["weights_bytes"] = len(node.choice.weights)
-        values["channels_off"] = data.add(node.choice.channels)
+        values["channels_off"] = add(node.choice.channels)
     values |= {name: data.add(piece) for name, piece in node.choice.constants.items()}
     return layout.pack(**values)
 
@@ -147,18 +157,39 @@ def _tensor_rows(encoded: Encoded, memory: MemoryPlan, data: _DataSection) -> by
             bytes=tensor.elements,
             zero_point=zero_point,
             scale=scale,
+            threshold=encoded.model.thresholds.get(index, 0),
             **_tensor_place(encoded, index, memory, data),
         )
     return rows
 
 
+def _scales(encoded: Encoded) -> bytes:
+    """The f32 scale of each row of weights, of all nodes conv_2d and fully_connected."""
+    scales: list[float] = []
+    for node in encoded.nodes:
+        if node.op in ("conv_2d", "fully_connected"):
+            weights = encoded.model.tensors[encoded.model.nodes[node.layer].inputs[1]]
+            assert weights.quantization is not None  # check_supported has seen to it
+            own = weights.quantization.scales
+            rows = weights.shape[0]
+            scales += own if len(own) == rows else own * rows
+    return struct.pack(f"<{len(scales)}f", *scales)
+
+
 def build_image(
-    encoded: Encoded, *, sparsify: SparsifyMeta | None = None, profile: ProfileMeta | None = None
+    encoded: Encoded,
+    *,
+    sparsify: SparsifyMeta | None = None,
+    profile: ProfileMeta | None = None,
+    changeable: bool = False,
 ) -> Image:
-    """Plan the memory, lay out all sections and have the loader check the result."""
+    """Plan the memory, lay out all sections and have the loader check the result.
+
+    changeable: the device may set weights to zero that are in encoding dense or bitmap.
+    """
     data = _DataSection()
     kernels = [native.number("kernel", node.choice.kernel) for node in encoded.nodes]
-    params = [_params(node, data) for node in encoded.nodes]
+    params = [_params(node, data, changeable=changeable) for node in encoded.nodes]
     scratch = [node.chosen.scratch_bytes for node in encoded.nodes]
     memory = plan_memory(encoded, scratch)
     place = {index: i for i, index in enumerate(encoded.device_tensors())}
@@ -194,6 +225,7 @@ def build_image(
         "edges": _index_list(edges),
         "params": params_bytes,
         "data": data.bytes,
+        **({"scales": _scales(encoded)} if changeable else {}),
         "meta": meta.to_json(),
     }
     model_hash = bytes.fromhex(encoded.model.sha256())[:16]

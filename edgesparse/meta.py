@@ -28,7 +28,7 @@ class LayerMeta(_Frozen):
     macs, weights, weight_zeros: of the .tflite.  activations: without the channels that nobody
     reads.  constant_zeros: how many of them are zeros in channels that the device leaves out.
     same_as_layer, same_as_input: a free RESHAPE's output has the zeros of that layer's output, or
-    of that model input.
+    of that model input.  activation_threshold: in codes of its outputs, see edgesparse.thresholds.
     """
 
     index: int
@@ -47,6 +47,7 @@ class LayerMeta(_Frozen):
     dense_cost: int = 0
     reads: tuple[int, ...] = ()
     constant_zeros: int = 0
+    activation_threshold: int = Field(default=0, ge=0, le=127)
     same_as_layer: int | None = None
     same_as_input: int | None = None
 
@@ -116,7 +117,10 @@ class BlockMeta(_Frozen):
 
 
 class SparsifyMeta(_Frozen):
-    """How the weights were thinned; under method "policy" each layer has its own."""
+    """How the weights were thinned; under method "policy" each layer has its own.
+
+    on_device: METHOD=VALUE that the device is to do it by; empty: it is not.
+    """
 
     method: str
     sparsity: float
@@ -124,6 +128,7 @@ class SparsifyMeta(_Frozen):
     layers: tuple[LayerSparsityMeta, ...]
     value: tuple[float, ...] = ()
     granularity: str = "element"
+    on_device: str = ""
     blocks: tuple[BlockMeta, ...] = ()
 
 

@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +131,11 @@ class InitGraph:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A model; nodes stand in the order in which they run."""
+    """A model; nodes stand in the order in which they run.
+
+    thresholds: by tensor, within how many codes of its zero point a value becomes it when it is
+    written; see edgesparse.thresholds.  No .tflite has any.
+    """
 
     name: str
     source: bytes
@@ -140,6 +144,7 @@ class Model:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     init_graphs: tuple[InitGraph, ...] = ()
+    thresholds: Mapping[int, int] = field(default_factory=dict)
 
     def init_graph(self, index: int) -> InitGraph:
         """Return a subgraph that a CALL_ONCE of this model names."""

@@ -1,5 +1,8 @@
 """The reference: TFLite's own interpreter with its reference kernels.
 
+Where a model has activation thresholds it runs in pieces, each up to an output with a threshold,
+which goes into the next one as the device would have written it.
+
 tflite-runtime 2.14 (numpy < 2) or ai-edge-litert below 1.4 (same interface); both give the same
 values with OpResolverType.BUILTIN_REF.  From 1.4 on ai-edge-litert rounds the rescaling of
 FULLY_CONNECTED once instead of twice and is refused; tflite-micro is not asked, since it multiplies
@@ -13,22 +16,23 @@ import importlib
 import importlib.metadata
 import re
 import shlex
-import struct
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tflite
 
+from edgesparse import ops
 from edgesparse.errors import MissingToolError, ModelError, TargetError, UsageError
+from edgesparse.excerpt import excerpt, with_outputs, with_sound_axes
+from edgesparse.thresholds import apply_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from edgesparse.model import Model
+    from edgesparse.model import Model, Node
 
 _CANDIDATES = (
     ("tflite-runtime", "tflite_runtime.interpreter"),
@@ -96,21 +100,115 @@ def each_with_layers(
     Takes what run takes; raises the same.  Handles of variables have no values and are left out.
     """
     feeds = _feeds(model, rows)
+    each = _in_pieces if model.thresholds else _as_a_whole
+    yield from each(model, feeds, reset_state=reset_state)
+
+
+def _as_a_whole(
+    model: Model, feeds: Sequence[NDArray[Any]], *, reset_state: bool
+) -> Iterator[dict[int, NDArray[Any]]]:
     computed = [
         index
         for node in model.nodes
         for index in node.outputs
         if model.tensors[index].dtype != "resource"
     ]
-    source = _with_outputs(_with_sound_axes(model), computed)
+    source = with_outputs(with_sound_axes(model), computed)
     interpreter = _interpreter(source, model.name)
     for row in range(len(feeds[0])):
         if reset_state and row > 0:
             # TFLite's reset_all_variables leaves the variables behind VAR_HANDLE as they are.
             interpreter = _interpreter(source, model.name)
-        _invoke(model, interpreter, [feed[row] for feed in feeds])
+        _invoke(model, interpreter, model.inputs, [feed[row] for feed in feeds])
         seen = (*model.inputs, *computed, *model.outputs)
         yield {index: interpreter.get_tensor(index) for index in seen}
+
+
+class _Piece:
+    """Some neighbouring operators of a model, none of which works on a variable."""
+
+    def __init__(self, model: Model, source: bytearray, nodes: Sequence[Node]) -> None:
+        self._model = model
+        self._outputs = [index for node in nodes for index in node.outputs]
+        read = dict.fromkeys(index for node in nodes for index in node.inputs if index >= 0)
+        self._inputs = [
+            index
+            for index in read
+            if index not in self._outputs and not model.tensors[index].is_constant
+        ]
+        part = excerpt(source, nodes[0].index, len(nodes), self._inputs, self._outputs)
+        self._interpreter = _interpreter(part, model.name)
+
+    def run(self, values: dict[int, NDArray[Any]]) -> None:
+        """Take what it reads from the values, and put there what it computes."""
+        feeds = [values[index] for index in self._inputs]
+        _invoke(self._model, self._interpreter, self._inputs, feeds)
+        for index in self._outputs:
+            found = self._interpreter.get_tensor(index)
+            codes = self._model.thresholds.get(index)
+            if codes is not None:
+                found = apply_threshold(found, self._model.tensors[index].affine()[1], codes)
+            values[index] = found
+
+
+class _State:
+    """A READ_VARIABLE or ASSIGN_VARIABLE, done here: pieces do not share variables."""
+
+    def __init__(self, model: Model, node: Node) -> None:
+        self._node = node
+        self._variable = ops.variable_at(model, node.inputs[0])
+
+    def run(self, values: dict[int, NDArray[Any]]) -> None:
+        """Read or assign; the handle's place among the values holds the variable's."""
+        handle = self._variable.handle
+        if self._node.op == "ASSIGN_VARIABLE":
+            values[handle] = values[self._node.inputs[1]]
+            return
+        if handle not in values:
+            assert self._variable.initial is not None  # else it would be refused
+            values[handle] = self._variable.initial
+        values[self._node.outputs[0]] = values[handle]
+
+
+def _steps(model: Model) -> list[_Piece | _State]:
+    """The model in pieces, each up to an output with a threshold or to a variable."""
+    source = with_sound_axes(model)
+    steps: list[_Piece | _State] = []
+    pending: list[Node] = []
+
+    def finish() -> None:
+        if pending:
+            steps.append(_Piece(model, source, pending))
+            pending.clear()
+
+    for node in model.nodes:
+        works_on_state = node.op in ("READ_VARIABLE", "ASSIGN_VARIABLE")
+        if works_on_state or node.op in ops.DECLARATIONS:
+            finish()
+            if works_on_state:
+                steps.append(_State(model, node))
+            continue
+        pending.append(node)
+        if not model.thresholds.keys().isdisjoint(node.outputs):
+            finish()
+    finish()
+    return steps
+
+
+def _in_pieces(
+    model: Model, feeds: Sequence[NDArray[Any]], *, reset_state: bool
+) -> Iterator[dict[int, NDArray[Any]]]:
+    """As _as_a_whole, but outputs with a threshold go on as the device writes them."""
+    steps = _steps(model)
+    handles = [i for i, tensor in enumerate(model.tensors) if tensor.dtype == "resource"]
+    state: dict[int, NDArray[Any]] = {}
+    for row in range(len(feeds[0])):
+        given = zip(model.inputs, (feed[row] for feed in feeds), strict=True)
+        values = dict(given) | ({} if reset_state else state)
+        for step in steps:
+            step.run(values)
+        state = {index: values.pop(index) for index in handles if index in values}
+        yield values
 
 
 def _runtime() -> _Runtime:
@@ -179,42 +277,12 @@ def _interpreter(source: bytearray, name: str) -> Any:
     return interpreter
 
 
-def _invoke(model: Model, interpreter: Any, feeds: list[NDArray[Any]]) -> None:
-    for index, feed in zip(model.inputs, feeds, strict=True):
+def _invoke(
+    model: Model, interpreter: Any, inputs: Sequence[int], feeds: Sequence[NDArray[Any]]
+) -> None:
+    for index, feed in zip(inputs, feeds, strict=True):
         interpreter.set_tensor(index, feed)
     try:
         interpreter.invoke()
     except RuntimeError as error:
         raise ModelError(f"{model.name}: the interpreter fails: {error}") from error
-
-
-def _with_sound_axes(model: Model) -> bytearray:
-    """Return the file with a quantisation axis of 0 on one-dimensional tensors that name another.
-
-    The desktop interpreters refuse such files, TFLite Micro runs them (person_detect has them).
-    """
-    source = bytearray(model.source)
-    graph = tflite.Model.GetRootAs(source, 0).Subgraphs(0)
-    for tensor in model.tensors:
-        quantization = tensor.quantization
-        if len(tensor.shape) != 1 or quantization is None or quantization.axis == 0:
-            continue
-        table = graph.Tensors(tensor.index).Quantization()._tab
-        # Slot 6 of the table's vtable; a field that is not 0 is always stored.
-        offset = table.Pos + table.Offset(4 + 2 * 6)
-        source[offset : offset + 4] = bytes(4)
-    return source
-
-
-def _with_outputs(source: bytearray, indices: list[int]) -> bytearray:
-    """Return the file with these tensors as the subgraph's outputs.
-
-    Keeping all tensors is not enough to read them: ADD writes its result over an input that nobody
-    else needs.  An output of the subgraph is needed.  The list goes behind the file and the
-    subgraph's offset to its list of outputs is turned there.
-    """
-    table = tflite.Model.GetRootAs(source, 0).Subgraphs(0)._tab
-    field = table.Pos + table.Offset(4 + 2 * 2)
-    source = source + bytes(-len(source) % 4)
-    struct.pack_into("<I", source, field, len(source) - field)
-    return source + struct.pack(f"<{len(indices) + 1}I", len(indices), *indices)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgesparse import demo
+from edgesparse import demo, native
 from edgesparse.activations import Profile, assumed, profile_rows, profile_run
 from edgesparse.analyze import analyze
 from edgesparse.blocks import policy_blocks
 from edgesparse.calibration import Calibration, drawn, judged, span, working
-from edgesparse.encode import Encoded, Goal, encode
+from edgesparse.encode import Encoded, Goal, Zeros, encode
 from edgesparse.encode.cost import DEFAULT_CPU
 from edgesparse.errors import DoesNotFitError, UsageError
 from edgesparse.files import read_file, write_file
@@ -24,6 +24,7 @@ from edgesparse.rows import device_rows
 from edgesparse.sparsify import LayerSparsity, Policy, Rule, rule_of, sparsify
 from edgesparse.sparsify.compensate import ALLOCATIONS, compensate_model, share_out
 from edgesparse.sparsify.table import describe_layers
+from edgesparse.thresholds import check_fraction, with_thresholds
 
 __all__ = [
     "AUTO",
@@ -47,6 +48,9 @@ AUTO, OFF = "auto", "off"
 PROFILE_ROWS = 20
 """Rows that a profile takes at most, unless it is said which."""
 
+CHANGEABLE_ENCODINGS = ("dense", "bitmap")
+"""Encodings of weights that a device can set to zero itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -56,9 +60,11 @@ class Recipe:
     encoding, keep_dead: see encode.  optimize, cpu, max_ram, max_flash: see encode.Goal; cpu None:
     that of the destination.  skip_activations: AUTO or OFF.  profile: an .npz or the folder of a
     run, to take the zeros of activations from; profile_rows: the first row of the .npz and the one
-    behind the last.  compensate: every rule compensates; without a method, sparsity is the share of
-    all weights, which layers share as allocation says, see sparsify.compensate.  calibration: an
-    .npz with rows for that; calibration_rows: as profile_rows.
+    behind the last.  activation_threshold: see thresholds.with_thresholds.  on_device: the rule
+    that the device is going to thin the weights by.  compensate: every rule compensates; without a
+    method, sparsity is the share of all weights, which layers share as allocation says, see
+    sparsify.compensate.  calibration: an .npz with rows for that; calibration_rows: as
+    profile_rows.
     """
 
     method: str = "none"
@@ -76,6 +82,8 @@ class Recipe:
     skip_activations: str = AUTO
     profile: Path | None = None
     profile_rows: tuple[int, int] | None = None
+    activation_threshold: float = 0.0
+    on_device: Rule | None = None
     compensate: bool = False
     allocation: str | None = None
     calibration: Path | None = None
@@ -98,6 +106,14 @@ class Recipe:
         for option, limit in (("--max-ram", self.max_ram), ("--max-flash", self.max_flash)):
             if limit is not None and limit < 1:
                 raise UsageError(f"{option} is a number of bytes, 1 or more")
+        check_fraction(self.activation_threshold)
+        if self.on_device is not None and (
+            self.rules() != Rule() or self.depthwise or self.encoding is not None
+        ):
+            raise UsageError(
+                "--sparsify-on-device stands in the place of --method, --policy, --compensate,"
+                " --depthwise and --encoding"
+            )
         self.goal(Destination())
 
     def goal(self, destination: Destination) -> Goal:
@@ -171,8 +187,13 @@ class Converted:
 def thin(
     model: Model, recipe: Recipe, destination: Destination = ANYWHERE
 ) -> tuple[Model, SparsifyMeta]:
-    """Set small weights to zero as the recipe says, and move the others if that compensates."""
+    """Set small weights to zero as the recipe says, and move the others if that compensates.
+
+    The new model also has the thresholds by which the device sets activations to zero.
+    """
     thinned, layers, _ = _thinned(model, recipe, destination)
+    rules = () if recipe.policy is None else recipe.policy.activations
+    thinned = with_thresholds(thinned, recipe.activation_threshold, rules)
     return thinned, _sparsify_meta(model, recipe, layers)
 
 
@@ -240,8 +261,13 @@ def _sparsify_meta(model: Model, recipe: Recipe, layers: tuple[LayerSparsity, ..
         layers=rows,
         value=recipe.value,
         granularity=recipe.granularity,
+        on_device="" if recipe.on_device is None else _rule_text(recipe.on_device),
         blocks=() if recipe.policy is None else policy_blocks(model, recipe.policy),
     )
+
+
+def _rule_text(rule: Rule) -> str:
+    return f"{rule.method}={','.join(f'{each:g}' for each in rule.value)}"
 
 
 def parse_rows(text: str) -> tuple[int, int]:
@@ -280,19 +306,23 @@ def make_image(model: Model, recipe: Recipe, destination: Destination = ANYWHERE
     thinned, meta = thin(model, recipe, destination)
     goal = recipe.goal(destination)
     profile = assumed(thinned)
+    running = thinned if recipe.on_device is None else _thinned_there(thinned, recipe.on_device)
     if goal.skip_activations:
-        profile = _profile_of(thinned, recipe, destination)
+        profile = _profile_of(running, recipe, destination)
 
     def attempt(goal: Goal, weights_limit_bytes: int | None = None) -> Converted:
         encoded = encode(
-            thinned,
+            running,
             encoding=recipe.encoding,
-            keep_dead=recipe.keep_dead,
-            goal=goal,
+            keep_dead=recipe.keep_dead or recipe.on_device is not None,
+            goal=goal if recipe.on_device is None else _changeable(goal),
             zeros=profile.zeros,
             weights_limit_bytes=weights_limit_bytes,
         )
-        image = build_image(encoded, sparsify=meta, profile=profile.meta())
+        changeable = recipe.on_device is not None
+        if changeable:
+            encoded = _with_all_weights(encoded, thinned, profile.zeros)
+        image = build_image(encoded, sparsify=meta, profile=profile.meta(), changeable=changeable)
         return Converted(image, thinned, encoded)
 
     made = attempt(goal)
@@ -300,6 +330,34 @@ def make_image(model: Model, recipe: Recipe, destination: Destination = ANYWHERE
         if limit is not None and _flash_bytes(made) > limit:
             made = _smaller(attempt, made, goal, limit, must=limit == recipe.max_flash)
     return made
+
+
+def _thinned_there(model: Model, rule: Rule) -> Model:
+    """The model as it will be when the device has thinned it."""
+    thinned, _ = sparsify(model, rule)
+    return replace(thinned, thresholds=model.thresholds)
+
+
+def _changeable(goal: Goal) -> Goal:
+    """The goal, with only those kernels whose weights the device can thin."""
+    kernels = frozenset(
+        name
+        for name, row in native.table("kernel").items()
+        if row.columns[0] not in ("conv_2d", "fully_connected")
+        or row.columns[1] in CHANGEABLE_ENCODINGS
+    )
+    return replace(goal, kernels=kernels if goal.kernels is None else kernels & goal.kernels)
+
+
+def _with_all_weights(chosen: Encoded, model: Model, zeros: Mapping[int, Zeros]) -> Encoded:
+    """The same kernels, and their predicted costs, for the model before the device thins it."""
+    encodings = {node.layer: node.encoding for node in chosen.nodes}
+    whole = encode(model, encoding=encodings, keep_dead=True, goal=chosen.goal, zeros=zeros)
+    nodes = tuple(
+        replace(node, chosen=replace(node.chosen, cost=like.chosen.cost))
+        for node, like in zip(whole.nodes, chosen.nodes, strict=True)
+    )
+    return replace(whole, nodes=nodes)
 
 
 def _flash_bytes(made: Converted) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,6 +30,7 @@ from edgesparse.telemetry.record import (
     LayerWindow,
     Memory,
     Record,
+    Sparsified,
     fields_of,
 )
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunResult, WindowResult
@@ -89,6 +90,7 @@ class Summary:
         self._cycles_by_run: dict[int, RunCycles] = {}
         self._cycles = 0
         self._cycle_runs = 0
+        self._sparsified: dict[int, Sparsified] = {}
 
     @property
     def runs(self) -> int:
@@ -110,6 +112,10 @@ class Summary:
             self.greet(fields_of(event, Hello))
         elif event.type == "memory" and event.boot_id >> 16 == self._setup.nonce & 0xFFFF:
             self._memory = fields_of(event, Memory)
+        elif event.type == "sparsified":
+            done = fields_of(event, Sparsified)
+            if done.node in self._by_node:
+                self._sparsified[done.node] = done
 
     def model_cycles(self, cycles: CycleLog) -> None:
         """Take the part whose cycles are modelled, and the cycles known so far."""
@@ -181,16 +187,17 @@ class Summary:
     def document(self) -> dict[str, Any]:
         """Return the document, for JSON.
 
-        Counts, macs_done and activation_zeros are means a run.  `accuracy` is the share of runs
-        whose output 0 has its first maximum at the label; `mismatches` the number of rows with an
-        output that differs from the expected one.  Both are null where there is nothing to compare,
-        as in windows of runs, which have no outputs.  `activation_zeros_min` and `_max` are those
-        of a single run, `saturated` is a mean a run, `histogram` the sum over all runs (null where
-        none was asked for).  `memory` and `reset_reason` are null until the device has told them.
-        `records` are those that the device had to send: received, not sent by it, or lost on the
-        line.
-        `modelled_cycles` are an estimate for the part in `cycles_part`; without a model these keys
-        are absent.
+        Counts, macs_done, activation_zeros and thresholded are means a run; thresholded are the
+        zeros that an activation threshold (in codes of the output) made.  `accuracy` is the share
+        of runs whose output 0 has its first maximum at the label; `mismatches` the number of rows
+        with an output that differs from the expected one.  Both are null where there is nothing to
+        compare, as in windows of runs, which have no outputs.  `activation_zeros_min` and `_max`
+        are those of a single run, `saturated` is a mean a run, `histogram` the sum over all runs
+        (null where none was asked for).  `memory` and `reset_reason` are null until the device has
+        told them.  `records` are those that the device had to send: received, not sent by it, or
+        lost on the line.  `sparsify_on_device`, only where the device set weights to zero itself,
+        has a row a node with what that took.  `modelled_cycles` are an estimate for the part in
+        `cycles_part`; without a model these keys are absent.
         """
         setup, meta = self._setup, self._setup.meta
         sums = self._by_node.values()
@@ -232,6 +239,8 @@ class Summary:
         }
         if meta.sparsify is not None and meta.sparsify.blocks:
             document["blocks"] = block_rows(meta.sparsify.blocks, document["layers"])
+        if self._sparsified:
+            document["sparsify_on_device"] = [asdict(done) for done in self._sparsified.values()]
         if self._has_cycles():
             document["cycles_part"] = self._part
             document["totals"]["modelled_cycles"] = self._mean(self._cycles)
@@ -259,11 +268,13 @@ class Summary:
             "macs": layer.macs,
             "macs_done": self._mean(sums.macs_done),
             "weights": layer.weights,
-            "weight_zeros": layer.weight_zeros,
+            "weight_zeros": self._weight_zeros(layer),
             "activations": layer.activations,
             "activation_zeros": self._mean(zeros.total),
             "activation_zeros_min": zeros.least,
             "activation_zeros_max": zeros.most,
+            "activation_threshold": layer.activation_threshold,
+            "thresholded": self._mean(sums.thresholded),
             "saturated": self._mean(sums.saturated),
             "histogram": sums.histogram,
             "count": self._mean(sums.count),
@@ -286,6 +297,10 @@ class Summary:
         known = measured is not None and layer.predicted_cost > 0 and self._runs > 0
         ratio = measured / layer.predicted_cost if known and measured is not None else None
         return {"predicted": layer.predicted_cost, "measured_by_predicted": ratio}
+
+    def _weight_zeros(self, layer: LayerMeta) -> int:
+        done = None if layer.node is None else self._sparsified.get(layer.node)
+        return layer.weight_zeros if done is None else done.zeros
 
     def _zeros(self, layer: LayerMeta) -> _Values:
         """Zeros among a layer's outputs; a free layer's are those of the values that it renames."""
@@ -354,6 +369,7 @@ class _NodeSums:
     count: int = 0
     macs_done: int = 0
     saturated: int = 0
+    thresholded: int = 0
     cycles: int = 0
     zeros: _Values = field(default_factory=_Values)
     histogram: list[int] | None = None
@@ -363,11 +379,13 @@ class _NodeSums:
             self.count += layer.count
             self.macs_done += layer.macs_done
             self.saturated += layer.saturated
+            self.thresholded += layer.thresholded
             self.zeros.add(layer.activation_zeros)
             return
         self.count += layer.count_sum
         self.macs_done += layer.macs_done_sum
         self.saturated += layer.saturated_sum
+        self.thresholded += layer.thresholded_sum
         self.zeros.add_all(
             layer.runs,
             layer.activation_zeros_sum,
@@ -442,6 +460,21 @@ _COLUMNS = (
 )
 
 
+_THRESHOLDED = _Column("set to\nzero %", _percent("thresholded", "activations"), drop=9)
+
+
+def _thinned(rows: Sequence[_Row]) -> str:
+    """What the device did to the weights of all layers, and what that took."""
+    zeros, weights, count = (sum(r[key] for r in rows) for key in ("zeros", "weights", "count"))
+    unit = rows[0]["unit"]
+    took = "" if unit == "none" else f", in {count:,} {unit}"
+    return f"{zeros:,} of {weights:,} weights{took}"
+
+
+def _has_thresholds(document: _Row) -> bool:
+    return any(layer["activation_threshold"] for layer in document["layers"])
+
+
 def _count_columns(unit: str) -> tuple[_Column, ...]:
     share = _Column("share\n%", _percent("count", "total_count"), drop=4)
     return () if unit == "none" else (_Column(unit, _number("count")), share)
@@ -457,7 +490,14 @@ def _cycle_columns(part: str | None) -> tuple[_Column, ...]:
 def _rows(document: dict[str, Any]) -> list[_Row]:
     """The layers, then what the run counted beside them, then everything together."""
     layers, totals = document["layers"], document["totals"]
-    keys = ("weights", "weight_zeros", "activations", "activation_zeros", "saturated")
+    keys = (
+        "weights",
+        "weight_zeros",
+        "activations",
+        "activation_zeros",
+        "thresholded",
+        "saturated",
+    )
     sums = {key: sum(layer[key] for layer in layers) for key in keys}
     rows = [*layers, {"name": "total", **sums, **totals}]
     if document["unit"] != "none":
@@ -519,6 +559,7 @@ class _RunTable:
         has_saturated = any(layer["saturated"] for layer in document["layers"])
         all_columns = (
             *(column for column in _COLUMNS if has_saturated or column is not _SATURATED),
+            *((_THRESHOLDED,) if _has_thresholds(document) else ()),
             *_count_columns(unit),
             *_cycle_columns(document.get("cycles_part")),
         )
@@ -562,6 +603,11 @@ class _RunTable:
         if macs and runs:
             text = f"{done:,.0f} of {macs:,} done, {100 * (macs - done) / macs:.1f} % skipped"
             yield "MACs", Text(text)
+        if "sparsify_on_device" in document:
+            yield "set to zero on device", Text(_thinned(document["sparsify_on_device"]))
+        if _has_thresholds(document):
+            number = sum(layer["thresholded"] for layer in document["layers"])
+            yield "thresholds", Text(f"{number:,.0f} activations set to zero")
         if unit == "none":
             yield "cost", Text("not counted: this target has no time base")
         elif macs and done:

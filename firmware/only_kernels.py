@@ -2,9 +2,9 @@
 
     python firmware/only_kernels.py ROOT KERNEL,KERNEL FOLDER
 
-FOLDER gets kernels.def, encodings.def and ops.def with the rows of these kernels and of the
-encodings and operators that they name. es_tables.c then takes no other function's address, and the
-linker drops what nobody refers to. The ids stay those of the full tables.
+FOLDER gets kernels.def, encodings.def, ops.def and skips.def with the rows of these kernels and of
+the encodings and operators that they name. es_tables.c then takes no other function's address, and
+the linker drops what nobody refers to. The ids stay those of the full tables.
 """
 
 import argparse
@@ -31,15 +31,17 @@ def choose(path: Path, cell: int, wanted: set[str]) -> list[tuple[list[str], str
 
 
 def selected(root: Path, names: set[str]) -> dict[str, str]:
-    """The three files by name.  SystemExit where a name is no kernel."""
+    """The four files by name.  SystemExit where a name is no kernel."""
     tables = root / "cmsis_kernels" / "tables"
     kernels = choose(tables / "kernels.def", 4, names)
     encodings = {"none"} | {cells[2] for cells, _ in kernels}
     ops = {cells[1] for cells, _ in kernels}
+    skips = [row for row in rows(tables / "skips.def") if row[0][0] in names]
     files = {
         "kernels.def": kernels,
         "encodings.def": choose(tables / "encodings.def", 1, encodings),
         "ops.def": choose(root / "firmware" / "runtime" / "tables" / "ops.def", 1, ops),
+        "skips.def": skips,
     }
     return {name: "".join(f"{row}\n" for _, row in chosen) for name, chosen in files.items()}
 

@@ -69,11 +69,21 @@ ES_INLINE uint32_t es_ctz(uint32_t x) { return (uint32_t)__builtin_ctz(x); }
  *   es_count_word(word, key, sum)     sum plus 1 in each byte that word and key have in common
  *   es_count_words(&p, key, sum)      the same for 16 words from p on, a multiple of 4, which moves on behind
  *                                     them
+ *   es_near_to_zero(word, &near)      word with near->zero in each byte that lies near it; counts, see es_near_t
  *   es_mark_word(word, sum)           sum plus 1 for each byte of word that is -128 and 129 for each that is 127
- *   es_mark_words(&p, sum)            the same for 16 words from p on, a multiple of 4, which moves on behind them
+ *   es_mark_words(&p, sum)            the same for 32 words from p on, a multiple of 4, which moves on behind them
  */
 
 ES_INLINE int32_t es_lower24(int64_t acc) { return (int32_t)((uint32_t)(uint64_t)acc << 8) >> 8; }
+
+/* What es_near_to_zero compares bytes with and becomes, four alike in a word each, and what it has counted. */
+typedef struct {
+    uint32_t zero;
+    uint32_t low;    /* the least code that lies near it */
+    uint32_t span;   /* from there to the greatest */
+    uint32_t equal;  /* bytes that were `zero` */
+    uint32_t within; /* bytes that are now */
+} es_near_t;
 
 #if defined(__thumb2__)
 
@@ -198,6 +208,16 @@ ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t su
     return sum;
 }
 
+ES_INLINE uint32_t es_near_to_zero(uint32_t word, es_near_t *near) {
+    uint32_t other;
+    __asm__("eor %1, %0, %4\n\tuqsub8 %1, %7, %1\n\tusada8 %2, %1, %8, %2\n\t"
+            "usub8 %1, %0, %5\n\tusub8 %1, %6, %1\n\tsel %1, %7, %8\n\tsel %0, %4, %0\n\tusada8 %3, %1, %8, %3"
+            : "+r"(word), "=&r"(other), "+r"(near->equal), "+r"(near->within)
+            : "r"(near->zero), "r"(near->low), "r"(near->span), "r"(0x01010101U), "r"(0)
+            : "cc");
+    return word;
+}
+
 /* Half of x - 127 is at least -127 unless x is -128, and 0 only where x is 127; taken from 129 without sign, the ends
  * leave 1 and 129, and all others nothing.
  */
@@ -211,18 +231,18 @@ ES_INLINE uint32_t es_mark_word(uint32_t word, uint32_t sum) {
     return sum;
 }
 
-#define ES_MARK_WORDS                                                                             \
-    "ldm %[data]!, {r4-r6, r8-r11, r12}\n\t" ES_MARK_WORD("r4", "%[ends]", "%[sum]")              \
-        ES_MARK_WORD("r5", "%[ends]", "%[sum]") ES_MARK_WORD("r6", "%[ends]", "%[sum]")           \
-            ES_MARK_WORD("r8", "%[ends]", "%[sum]") ES_MARK_WORD("r9", "%[ends]", "%[sum]")       \
-                ES_MARK_WORD("r10", "%[ends]", "%[sum]") ES_MARK_WORD("r11", "%[ends]", "%[sum]") \
-                    ES_MARK_WORD("r12", "%[ends]", "%[sum]")
+#define ES_MARK_WORDS                                                                   \
+    "ldm %[data]!, {r4, r5, r6, r8}\n\t" ES_MARK_WORD("r4", "%[ends]", "%[sum]")        \
+        ES_MARK_WORD("r5", "%[ends]", "%[sum]") ES_MARK_WORD("r6", "%[ends]", "%[sum]") \
+            ES_MARK_WORD("r8", "%[ends]", "%[sum]")
 
 ES_INLINE uint32_t es_mark_words(const int8_t **data, uint32_t sum) {
-    __asm__(ES_MARK_WORDS ES_MARK_WORDS
-            : [sum] "+r"(sum), [data] "+r"(*data)
-            : [ends] "r"(0x81818181U), [zero] "r"(0), "m"(*(const uint8_t (*)[64]) * data)
-            : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12");
+    uint32_t left = 2;
+    __asm__("1:\n\t" ES_MARK_WORDS ES_MARK_WORDS ES_MARK_WORDS ES_MARK_WORDS "subs %[left], %[left], #1\n\t"
+            "bne 1b"
+            : [sum] "+r"(sum), [data] "+r"(*data), [left] "+r"(left)
+            : [ends] "r"(0x81818181U), [zero] "r"(0), "m"(*(const uint8_t (*)[128]) * data)
+            : "r4", "r5", "r6", "r8", "cc");
     return sum;
 }
 
@@ -333,6 +353,17 @@ ES_INLINE uint32_t es_count_words(const int8_t **data, uint32_t key, uint32_t su
     return sum;
 }
 
+/* Bytes are compared, and subtracted, with their upper bits apart, which a borrow would have to pass. */
+ES_INLINE uint32_t es_near_to_zero(uint32_t word, es_near_t *near) {
+    const uint32_t upper = 0x80808080U;
+    const uint32_t above = ((word | upper) - (near->low & ~upper)) ^ (~(word ^ near->low) & upper);
+    const uint32_t below = (near->span | upper) - (above & ~upper);
+    const uint32_t ones = (((near->span & ~above) | (~(near->span ^ above) & below)) & upper) >> 7;
+    near->equal += (es_count_word(word, near->zero, 0) * 0x01010101U) >> 24;
+    near->within += (ones * 0x01010101U) >> 24;
+    return word ^ ((word ^ near->zero) & ((ones << 8) - ones));
+}
+
 /* An end and its neighbour by the other end, x ^ 0x7f, are 0 and 255 but for the upper bit of each byte. */
 ES_INLINE uint32_t es_mark_word(uint32_t word, uint32_t sum) {
     const uint32_t upper = 0x80808080U;
@@ -345,10 +376,10 @@ ES_INLINE uint32_t es_mark_word(uint32_t word, uint32_t sum) {
 }
 
 ES_INLINE uint32_t es_mark_words(const int8_t **data, uint32_t sum) {
-    for (uint32_t i = 0; i < 64; i += 4) {
+    for (uint32_t i = 0; i < 128; i += 4) {
         sum = es_mark_word(es_load_u32(*data + i), sum);
     }
-    *data += 64;
+    *data += 128;
     return sum;
 }
 

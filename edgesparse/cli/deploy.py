@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,6 +65,15 @@ def deploy(
             help="Processor whose cycles are modelled in QEMU, or none. Default: ideal.",
         ),
     ] = None,
+    sparsify_on_device: Annotated[
+        str | None,
+        typer.Option(
+            "--sparsify-on-device",
+            metavar="METHOD=VALUE",
+            help="The device sets small weights to zero itself, in RAM, before the first run:"
+            " relative=SHARE, flat=FRACTION or threshold=MAGNITUDE.",
+        ),
+    ] = None,
     every: EveryOption = 1,
     rate: RateOption = 0,
     histograms: HistogramsOption = False,
@@ -74,7 +84,11 @@ def deploy(
     Any supported .tflite goes through all stages on the fly; without a model the bundled demo
     runs. The log of the run is a folder with the bytes received, the records and the summary.
     """
+    from edgesparse.deploy.on_device import parse_on_device
     from edgesparse.deploy.run import Options, deploy_model
+
+    if sparsify_on_device is not None:
+        recipe = replace(recipe, on_device=parse_on_device(sparsify_on_device))
 
     options = Options(
         board=board,

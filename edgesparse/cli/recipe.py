@@ -65,6 +65,15 @@ PolicyOption = Annotated[
 DepthwiseOption = Annotated[
     bool, typer.Option("--depthwise", help="Threshold depthwise convolutions too.")
 ]
+ActivationThresholdOption = Annotated[
+    float,
+    typer.Option(
+        "--activation-threshold",
+        metavar="F",
+        help="The device sets to zero what a layer writes of at most F (0 to 0.5) of the greatest"
+        " magnitude that fits; layers read by CONV_2D or FULLY_CONNECTED.",
+    ),
+]
 EncodingOption = Annotated[
     str | None,
     typer.Option(
@@ -176,6 +185,7 @@ def make_recipe(
     skip_activations: SkipOption = "auto",
     profile: ProfileOption = None,
     profile_rows: ProfileRowsOption = None,
+    activation_threshold: ActivationThresholdOption = 0.0,
     compensate: CompensateOption = False,
     allocation: AllocationOption = None,
     calibration: CalibrationOption = None,
@@ -201,6 +211,7 @@ def make_recipe(
         skip_activations=skip_activations,
         profile=profile,
         profile_rows=None if profile_rows is None else parse_rows(profile_rows),
+        activation_threshold=activation_threshold,
         compensate=compensate,
         allocation=allocation,
         calibration=calibration,

@@ -10,15 +10,15 @@ from edgesparse import native
 from edgesparse.deploy.boards import Board
 from edgesparse.errors import TargetError
 
-__all__ = ["NativeTarget"]
+__all__ = ["SUMS_BYTES", "NativeTarget"]
 
 # A turn of the main loop takes commands and runs at most one inference; a restart waits for the
 # next turn.
 _TURNS = 2
-# What windows and histograms of any image take at most: 256 nodes and as many int8 outputs.
-_SUMS_BYTES = 256 * (
+SUMS_BYTES = 256 * (
     native.layout("layer_window").size_bytes + native.layout("histogram").size_bytes
 )
+"""What windows and histograms of any image take at most: 256 nodes and as many int8 outputs."""
 
 
 class NativeTarget:
@@ -38,7 +38,7 @@ class NativeTarget:
         self._board = board
         self._closed = False
         try:
-            memory_bytes = arena_bytes + _SUMS_BYTES
+            memory_bytes = arena_bytes + SUMS_BYTES
             self._application = native.Application(image, batch, arena_bytes=memory_bytes)
         except RuntimeError as error:
             raise TargetError("the native device is in use already") from error

@@ -116,16 +116,18 @@ def open_target(
     *,
     part: Part | None = None,
     function_starts: tuple[int, ...] = (),
+    ram_bytes: int | None = None,
 ) -> Target:
     """Power on a board with an image that fits and input rows that fit.
 
     `part` is the processor whose cycles are modelled, on a board in QEMU; `function_starts` are
-    those of cycles.CycleRequest.
+    those of cycles.CycleRequest.  `ram_bytes` is what board native gets as RAM; None: what the
+    image needs.
     """
     data = image.device_bytes()
     firmware = capacity.firmware
     if firmware is None:
-        return NativeTarget(board, data, batch, image.arena_bytes)
+        return NativeTarget(board, data, batch, ram_bytes or image.arena_bytes)
     cycles = None
     if part is not None:
         nodes = len(image.nodes)

@@ -18,6 +18,7 @@ from edgesparse.cycles import Part, find_part
 from edgesparse.deploy.boards import Board, find_board
 from edgesparse.deploy.export import given_firmware
 from edgesparse.deploy.firmware import Firmware
+from edgesparse.deploy.on_device import Order, check_room, needed_ram_bytes, orders
 from edgesparse.deploy.open import (
     Capacity,
     batch_rows,
@@ -33,7 +34,7 @@ from edgesparse.encode.cost import CPUS, DEFAULT_CPU
 from edgesparse.errors import DoesNotFitError, StoppedError, TargetError, UsageError
 from edgesparse.image import Image
 from edgesparse.inputs import Inputs, batch_bytes, check_golden, load_inputs, row_bytes, rows_for
-from edgesparse.pipeline import Destination, Recipe, prepare_image
+from edgesparse.pipeline import Destination, Recipe, prepare_image, read_model
 from edgesparse.report import LiveTable, Summary
 from edgesparse.telemetry.cycles import CycleLog, read_run_cycles
 from edgesparse.telemetry.log import RunLog
@@ -211,7 +212,7 @@ class Prepared:
     """A board, and all that goes onto it.
 
     runs: how many there are to do, if nobody says more.  rows: the different rows among them, for
-    each model input.
+    each model input.  orders: which weights the device is to set to zero before the first run.
     """
 
     board: Board
@@ -220,6 +221,12 @@ class Prepared:
     runs: int
     rows: tuple[NDArray[np.int8], ...]
     capacity: Capacity
+    orders: tuple[Order, ...]
+
+    @property
+    def ram_bytes(self) -> int:
+        """The RAM that it takes: the arena, and a copy of an image that the device changes."""
+        return needed_ram_bytes(self.image) if self.orders else self.image.arena_bytes
 
     @property
     def has_batch(self) -> bool:
@@ -232,7 +239,7 @@ class Prepared:
             board=self.board.name,
             meta=self.image.meta,
             image=self.image.device_bytes(),
-            arena_bytes=self.image.arena_bytes,
+            arena_bytes=self.ram_bytes,
             inputs=self.inputs,
             rows=self.rows,
             runs=runs,
@@ -242,7 +249,9 @@ class Prepared:
     def power_on(self, part: Part | None = None) -> Target:
         """The board with image and rows; see open_target."""
         batch = batch_bytes(self.rows) if self.has_batch else b""
-        return open_target(self.board, self.image, batch, self.capacity, part=part)
+        return open_target(
+            self.board, self.image, batch, self.capacity, part=part, ram_bytes=self.ram_bytes
+        )
 
 
 def prepare(path: Path | None, recipe: Recipe, options: Options) -> Prepared:
@@ -258,7 +267,11 @@ def prepare(path: Path | None, recipe: Recipe, options: Options) -> Prepared:
     capacity = capacity_of(board, firmware=options.firmware, progress=notes.print)
     check_fit(image, board, capacity)
     _check_batch(image, board, capacity, count)
-    return Prepared(board, image, inputs, runs, rows, capacity)
+    todo: tuple[Order, ...] = ()
+    if recipe.on_device is not None:
+        check_room(image, board, capacity)
+        todo = tuple(orders(read_model(path), image, recipe.on_device))
+    return Prepared(board, image, inputs, runs, rows, capacity, todo)
 
 
 def deploy_model(
@@ -283,6 +296,8 @@ def deploy_model(
     ):
         session = Session(target, timeout_s=options.timeout_s, log=log, observe=summary.observe)
         check_rate(session.hello(), options.rate)
+        for order in prepared.orders:
+            session.sparsify(order.node, smallest=order.smallest, limit=order.limit_bits)
         cycles = _Cycles(target, part, summary, log)
         try:
             for result in _results(session, rows, plan):

@@ -22,6 +22,7 @@ from edgesparse.telemetry.record import (
     Hello,
     Receiver,
     Record,
+    Sparsified,
     UnreadableRecord,
     command,
     fields_of,
@@ -78,6 +79,7 @@ _READ_S = 0.5
 _PING_EVERY_S = 1.0
 _HELLO_S = 15.0
 _RESTART_S = 3.0
+_WHOLE = "use the board's whole firmware: without --firmware, or made without --only-ops"
 _REFLASH = "build the firmware of this board again and put it onto the device"
 
 
@@ -216,6 +218,30 @@ class Session:
         if self._boot_id & 0xFFFF == before & 0xFFFF:
             raise DeviceError("the device did not restart when asked to")
         return hello
+
+    def sparsify(self, node: int, *, smallest: int, limit: int) -> Sparsified:
+        """Have the device set the smallest weights of a node to zero; see the record SPARSIFY.
+
+        Raises LinkTimeoutError for silence, DeviceFaultError where it refuses, DeviceError for a
+        restart.
+        """
+        self._send("sparsify", node=node, smallest=smallest, limit=limit)
+        patience = _Patience(self._timeout_s)
+        while not patience.over():
+            event, _ = self._next(patience)
+            if not isinstance(event, Record):
+                continue
+            if event.type == "fault":
+                fault = fields_of(event, Fault)
+                hint = _WHOLE if fault.status == "left_out" else None
+                raise DeviceFaultError(f"node {node}: {fault_text(fault)}", hint=hint)
+            if event.boot_id != self._boot_id:
+                raise DeviceError("the device restarted while it set weights to zero")
+            if event.type == "sparsified" and event.fields["node"] == node:
+                return fields_of(event, Sparsified)
+        raise LinkTimeoutError(
+            f"node {node}: the device did not set weights to zero in {self._timeout_s:g} s"
+        )
 
     # --- Inferences ------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ def _encode_node(
 def encode(
     model: Model,
     *,
-    encoding: str | None = None,
+    encoding: str | Mapping[int, str] | None = None,
     keep_dead: bool = False,
     goal: Goal | None = None,
     zeros: Mapping[int, Zeros] = NO_ZEROS,
@@ -74,7 +74,7 @@ def encode(
     Args:
         model: the model.
         encoding: take this weight encoding wherever a kernel of the operator has it, whatever it
-            costs.
+            costs; or one for each node, by index.
         keep_dead: keep the channels that no output depends on.
         goal: what decides.
         zeros: share of zeros to expect in tensors, by index; none where it is not known.
@@ -85,7 +85,7 @@ def encode(
         UsageError: an unknown encoding.
         DoesNotFitError: no choice keeps to the goal's limits.
     """
-    if encoding is not None and encoding not in native.table("encoding"):
+    if isinstance(encoding, str) and encoding not in native.table("encoding"):
         known = ", ".join(native.table("encoding"))
         raise UsageError(f"unknown encoding {encoding!r}; there are {known}")
     goal = Goal() if goal is None else goal
@@ -117,7 +117,8 @@ def encode(
     encoded = []
     for node in nodes:
         if free.keys().isdisjoint(node.outputs):
-            candidates = _candidates(model, node, encoding, pads, goal)
+            wanted = encoding.get(node.index) if isinstance(encoding, Mapping) else encoding
+            candidates = _candidates(model, node, wanted, pads, goal)
             read = (candidates[0].inputs or node.inputs)[0]
             expected = zeros.get(aliases.get(read, read), Zeros())
             encoded.append(_encode_node(model, node, candidates, goal, expected))

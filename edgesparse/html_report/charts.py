@@ -31,19 +31,23 @@ def _thinned(values: Sequence[float]) -> list[float]:
     return [float(np.mean(part)) for part in np.array_split(np.asarray(values), _MOST_POINTS)]
 
 
-def line(values: Sequence[float], title: str) -> Markup:
-    """Shares, 0 to 1, one after another; the axis is always all of 0 to 1."""
-    points = _thinned(values)
-    step = _LINE_WIDTH / max(len(points) - 1, 1)
+def _points(values: Sequence[float]) -> list[str]:
+    """Shares, 0 to 1, as points from the left to the right edge; one share is a line too."""
+    thinned = _thinned(values)
+    drawn = thinned * 2 if len(thinned) == 1 else thinned
+    step = _LINE_WIDTH / (len(drawn) - 1)
     inner = _LINE_HEIGHT - 4
-    path = [f"{i * step:.1f},{2 + inner * (1 - value):.1f}" for i, value in enumerate(points)]
-    if len(path) == 1:  # one run is a line too
-        path.append(f"{_LINE_WIDTH},{path[0].split(',')[1]}")
-    grid = (
-        f'<line class="grid" x1="0" x2="{_LINE_WIDTH}" y1="{y}" y2="{y}"/>' for y in (2, 18, 34)
-    )
-    drawn = f'<polyline class="line" points="{" ".join(path)}"/>'
-    return _svg("over-time", _LINE_WIDTH, _LINE_HEIGHT, title, (*grid, drawn))
+    return [f"{i * step:.1f},{2 + inner * (1 - value):.1f}" for i, value in enumerate(drawn)]
+
+
+def line(course: Mapping[str, Sequence[float]], title: str) -> Markup:
+    """Mean shares, 0 to 1, one after another, and from least to most behind them."""
+    rows = (2, 18, 34)
+    grid = (f'<line class="grid" x1="0" x2="{_LINE_WIDTH}" y1="{y}" y2="{y}"/>' for y in rows)
+    around = [*_points(course["least"]), *reversed(_points(course["most"]))]
+    band = f'<polygon class="band" points="{" ".join(around)}"/>'
+    drawn = f'<polyline class="line" points="{" ".join(_points(course["mean"]))}"/>'
+    return _svg("over-time", _LINE_WIDTH, _LINE_HEIGHT, title, (*grid, band, drawn))
 
 
 def box_plot(spread: Mapping[str, float], title: str) -> Markup:

@@ -2,7 +2,7 @@
 
 A network that is cut behind a layer runs up to there on the device, and sends what lies behind the
 cut to a gateway.  What a tensor takes is counted as a bitmap of its elements and the values that
-are not zero, since that is what zeros save.
+are not zero, where that is less than all values, since that is what zeros save.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _Layer = Mapping[str, Any]
 
 
 def packed_bytes(activations: int, zeros: float) -> float:
-    """Bytes of a tensor of int8 as a bitmap and the values that are not zero."""
-    return (activations + 7) // 8 + activations - zeros
+    """Bytes of a tensor of int8 as it is, or as a bitmap and the values that are not zero."""
+    return min(activations, (activations + 7) // 8 + activations - zeros)
 
 
 def _handed_on(layers: Sequence[_Layer], position: int) -> list[_Layer]:

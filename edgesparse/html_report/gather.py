@@ -7,16 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgesparse.compare import compare_documents
 from edgesparse.errors import UsageError
+from edgesparse.html_report.course import Course, course_of
 from edgesparse.html_report.cuts import good_cuts
 from edgesparse.names import short_name
 from edgesparse.outputs import finish_outputs, first_maximum
-from edgesparse.telemetry.log import read_log, read_runs
-from edgesparse.telemetry.runs import RunResult
+from edgesparse.telemetry.log import open_log, read_log
+from edgesparse.telemetry.runs import RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
 __all__ = ["gather_report"]
@@ -24,45 +22,21 @@ __all__ = ["gather_report"]
 SCHEMA_VERSION = 1
 
 _Document = Mapping[str, Any]
+_Results = Sequence[RunResult | WindowResult]
 
 
 def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _sparsity(setup: Setup, runs: Sequence[RunResult]) -> dict[int, NDArray[np.float64]]:
-    """By layer with a node: the share of zeros in its outputs, of each run."""
-    layers = [layer for layer in setup.meta.layers if layer.node is not None and layer.activations]
-    return {
-        layer.index: np.array(
-            [
-                (run.layers[layer.node or 0].activation_zeros + layer.constant_zeros)
-                / layer.activations
-                for run in runs
-            ]
-        )
-        for layer in layers
-    }
-
-
-def _over_inputs(
-    series: NDArray[np.float64], runs: Sequence[RunResult], rows: int
-) -> dict[str, float]:
-    """How the share of zeros spreads over different input rows: five quantiles."""
-    by_row: dict[int, list[float]] = defaultdict(list)
-    for run, value in zip(runs, series, strict=True):
-        by_row[run.run % rows].append(float(value))
-    means = [float(np.mean(values)) for values in by_row.values()]
-    names = ("min", "q1", "median", "q3", "max")
-    return dict(zip(names, map(float, np.quantile(means, (0, 0.25, 0.5, 0.75, 1))), strict=True))
-
-
-def _class_rows(setup: Setup, runs: Sequence[RunResult]) -> list[dict[str, Any]]:
+def _class_rows(setup: Setup, runs: _Results) -> list[dict[str, Any]]:
     """By label: inferences, and those that were right."""
     if setup.labels is None:
         return []
     seen: dict[int, list[bool]] = defaultdict(list)
     for run in runs:
+        if not isinstance(run, RunResult):  # a window says nothing of single rows
+            continue
         label = setup.labels[run.run % setup.rows]
         scores = finish_outputs(setup.meta, run.outputs)[0]
         seen[label].append(first_maximum(scores) == label)
@@ -112,15 +86,19 @@ def _dense_costs(document: _Document, setup: Setup, against: _Document | None) -
     return {"unit": _cost_unit(document, measured=against is not None), "rows": rows}
 
 
+def _listed(course: Course) -> dict[str, list[float]]:
+    names = ("mean", "least", "most")
+    return {name: getattr(course, name).tolist() for name in names}
+
+
 def _layer_rows(
-    document: _Document, setup: Setup, runs: Sequence[RunResult], costs: _Document
+    document: _Document, setup: Setup, results: _Results, costs: _Document
 ) -> list[dict[str, Any]]:
-    series = _sparsity(setup, runs)
     layers = []
     for row, meta, (dense, done) in zip(
         document["layers"], setup.meta.layers, costs["rows"], strict=True
     ):
-        over_time = series.get(row["index"], np.empty(0))
+        course = course_of(results, meta)
         layers.append(
             {
                 **row,
@@ -133,10 +111,8 @@ def _layer_rows(
                 "dense_cost": dense,
                 "cost": done,
                 "speedup": dense / done if dense and done else None,
-                "over_time": over_time.tolist(),
-                "over_inputs": _over_inputs(over_time, runs, setup.rows)
-                if len(over_time)
-                else None,
+                "over_time": None if course is None else _listed(course),
+                "over_inputs": None if course is None else course.over_inputs(results, setup.rows),
             }
         )
     return layers
@@ -144,20 +120,21 @@ def _layer_rows(
 
 def _gather_run(folder: Path, against: _Document | None) -> dict[str, Any]:
     document = read_log(folder)[1]
-    setup, runs = read_runs(folder)
-    if not runs:
+    log = open_log(folder)
+    setup, results = log.setup, list(log.results())
+    if not results:
         raise UsageError(f"{folder} has no whole inference", hint="deploy again")
     if not setup.meta.layers:
         hint = "watch the device with its model: edgesparse monitor MODEL.esm --port …"
         raise UsageError(f"{folder} is of an image that nothing is known of", hint=hint)
     costs = _dense_costs(document, setup, against)
-    layers = _layer_rows(document, setup, runs, costs)
+    layers = _layer_rows(document, setup, results, costs)
     return {
         **document,
         "log": str(folder),
         "cost_unit": costs["unit"],
         "layers": layers,
-        "classes": _class_rows(setup, runs),
+        "classes": _class_rows(setup, results),
         "cuts": good_cuts(layers),
     }
 

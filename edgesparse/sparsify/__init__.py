@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from edgesparse.sparsify.apply import LayerSparsity, sparsify
-from edgesparse.sparsify.policy import Policy, load_policy
+from edgesparse.sparsify.policy import ActivationRule, Policy, load_policy
 from edgesparse.sparsify.rule import METHOD_NAMES, Rule, parse_values, rule_of
 
 __all__ = [
     "METHOD_NAMES",
+    "ActivationRule",
     "LayerSparsity",
     "Policy",
     "Rule",

@@ -13,6 +13,10 @@
     granularity = "1x4"
     compensate = true           # the weights that stay make up for those that go
 
+    [[activation]]              # thresholds of activations, see edgesparse.thresholds
+    match = "conv2d_4"
+    threshold = 0.05
+
     [[block]]                   # rows of their own in reports
     name = "stack1"
     match = ["conv2d_1", "*/add_*"]
@@ -73,9 +77,15 @@ class _BlockTable(_Table):
         return [given] if isinstance(given, str) else given
 
 
+class _ActivationTable(_Table):
+    match: str = Field(min_length=1)
+    threshold: float = Field(ge=0.0, le=0.5)
+
+
 class _PolicyTable(_Table):
     default: _DefaultTable | None = None
     layer: list[_LayerTable] = Field(default_factory=list)
+    activation: list[_ActivationTable] = Field(default_factory=list)
     block: list[_BlockTable] = Field(default_factory=list)
 
 
@@ -88,6 +98,17 @@ class LayerRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivationRule:
+    """A threshold for the activations of the layers whose name a pattern matches.
+
+    fraction: of the greatest magnitude that the layer's output can hold, 0 ... 0.5.
+    """
+
+    match: str
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """A named group of layers: those whose name one of the patterns matches."""
 
@@ -97,11 +118,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Rules by layer, the first match wins; default: for the others, None leaves them alone."""
+    """Rules by layer, the first match wins; default: for the others, None leaves them alone.
+
+    activations: likewise, thresholds of what layers give out.
+    """
 
     layers: tuple[LayerRule, ...] = ()
     default: Rule | None = None
     blocks: tuple[Block, ...] = ()
+    activations: tuple[ActivationRule, ...] = ()
 
     def rules(self) -> tuple[Rule, ...]:
         """All rules, the default last."""
@@ -138,7 +163,8 @@ def load_policy(path: Path) -> Policy:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"{path}: two blocks have the name '{twice}'")
-    return Policy(tuple(rules), default, blocks)
+    activations = tuple(ActivationRule(each.match, each.threshold) for each in table.activation)
+    return Policy(tuple(rules), default, blocks, activations)
 
 
 def _checked_rule(path: Path, where: str, table: _DefaultTable) -> Rule:
@@ -160,6 +186,7 @@ def _explained(path: Path, error: ValidationError) -> UsageError:
         return UsageError(f"{prefix}{key}: {fault['msg']}")
     tables: dict[str, type[_Table]] = {
         "layer": _LayerTable,
+        "activation": _ActivationTable,
         "block": _BlockTable,
         "default": _DefaultTable,
     }

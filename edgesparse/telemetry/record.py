@@ -116,6 +116,7 @@ class LayerRecord:
     activation_zeros: int
     unit: str
     saturated: int
+    thresholded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,7 @@ class LayerWindow:
     count_sum: int
     count_min: int
     count_max: int
+    thresholded_sum: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +237,18 @@ class Memory:
     stack_high_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sparsified:
+    """The smallest weights of a node are zero now."""
+
+    node: int
+    layer: int
+    weights: int
+    zeros: int
+    unit: str
+    count: int
+
+
 RECORD_CLASSES: Mapping[str, type[Any]] = {
     "hello": Hello,
     "run_start": RunStart,
@@ -248,6 +262,7 @@ RECORD_CLASSES: Mapping[str, type[Any]] = {
     "run_window": RunWindow,
     "histogram": Histogram,
     "memory": Memory,
+    "sparsified": Sparsified,
 }
 """The class of each record that a device sends, by the record's name."""
 

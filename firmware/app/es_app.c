@@ -5,6 +5,7 @@
 #include "es_build_id.h"
 #include "es_paint.h"
 #include "es_port.h"
+#include "es_sparsify.h"
 #include "es_sums.h"
 #include "es_telemetry.h"
 
@@ -13,6 +14,11 @@
 #define FOREVER UINT32_MAX   /* count of a RUN that goes on until ABORT */
 #define MEMORY_WIRE_BYTES (sizeof(es_memory_t) + ES_FRAME_WIRE_MAX - ES_PAYLOAD_MAX)
 #define OVERRUN_BYTES 1024u /* painted behind the image's arena, to see who writes there */
+
+/* 0 in firmware for one model, where SPARSIFY is left out. */
+#ifndef ES_HAS_SPARSIFY
+#define ES_HAS_SPARSIFY 1
+#endif
 
 #define RUN_DUMP 1u
 #define RUN_RESET_STATE 2u
@@ -72,13 +78,31 @@ static void send_hello(void) {
     es_send(&app.link, ES_RECORD_hello, &hello, sizeof(hello), NULL, 0);
 }
 
+static es_limits_t limits(void) { return (es_limits_t){.arena_bytes = app.port->arena.bytes, .isa = app.port->isa}; }
+
 static uint32_t arena_used_bytes(void) { return app.model_status == ES_STATUS_ok ? app.model.header->arena_bytes : 0; }
+
+/* Whether the model runs from its copy behind its arena; see move_to_ram. */
+static bool is_in_ram(void) {
+    return ES_HAS_SPARSIFY && app.model_status == ES_STATUS_ok &&
+           app.model.image == app.port->arena.base + arena_used_bytes();
+}
+
+/* Arena and, where the model runs from RAM, its image. */
+static uint32_t taken_bytes(void) { return arena_used_bytes() + (is_in_ram() ? app.model.header->total_bytes : 0); }
 
 static void paint_arena(void) {
     const uint32_t used = arena_used_bytes();
     const uint32_t rest = app.port->arena.bytes - used;
     app.painted_bytes = used + (rest < OVERRUN_BYTES ? rest : OVERRUN_BYTES);
     memset(app.port->arena.base, ES_PAINT, app.painted_bytes);
+}
+
+/* From here on the arena holds other things, which tell nothing of what inferences write. */
+static void end_paint(uint32_t offset) {
+    if (offset < app.painted_bytes) {
+        app.painted_bytes = offset < app.high_bytes ? app.high_bytes : offset;
+    }
 }
 
 static void send_memory(es_link_t *link) {
@@ -96,8 +120,8 @@ static void send_memory(es_link_t *link) {
 
 /* A partition without the magic number is empty, not broken: HELLO then says no_model. */
 static void load_model(void) {
-    const es_limits_t limits = {.arena_bytes = app.port->arena.bytes, .isa = app.port->isa};
-    app.model_status = es_model_load(&app.model, app.port->model, app.port->model_bytes, &limits, &app.where);
+    const es_limits_t offer = limits();
+    app.model_status = es_model_load(&app.model, app.port->model, app.port->model_bytes, &offer, &app.where);
     if (app.model_status == ES_STATUS_ok && app.model.input_count > MAX_INPUTS) {
         app.model_status = ES_STATUS_too_many;
     }
@@ -306,10 +330,8 @@ static es_status_t place_sums(const es_run_t *job) {
     const es_region_t *arena = &app.port->arena;
     const bool histograms = (job->flags & RUN_HISTOGRAMS) != 0;
     ES_TRY(es_sums_place(&app.sums, &app.model, has_windows(job), histograms, job->every, arena->base, arena->bytes,
-                         arena_used_bytes()));
-    if (app.sums.offset < app.painted_bytes) {
-        app.painted_bytes = app.sums.offset < app.high_bytes ? app.high_bytes : app.sums.offset;
-    }
+                         taken_bytes()));
+    end_paint(app.sums.offset);
     return ES_STATUS_ok;
 }
 
@@ -376,6 +398,49 @@ static es_status_t on_reset(const es_frame_t *frame) {
     (void)frame;
     es_link_flush(&app.link);
     es_port_reset();
+    return ES_STATUS_ok;
+}
+
+/* Copies the model behind its arena, where it can be changed, and runs it from there until the next start. */
+static es_status_t move_to_ram(uint8_t **image) {
+    const es_image_header_t *h = app.model.header;
+    const es_limits_t offer = limits();
+    *image = app.port->arena.base + h->arena_bytes;
+    if (is_in_ram()) {
+        return ES_STATUS_ok;
+    }
+    if (h->total_bytes > app.port->arena.bytes - h->arena_bytes) {
+        return ES_STATUS_no_memory;
+    }
+    end_paint(h->arena_bytes);
+    memcpy(*image, app.model.image, h->total_bytes);
+    return es_model_load(&app.model, *image, h->total_bytes, &offer, &app.where);
+}
+
+static es_status_t on_sparsify(const es_frame_t *frame) {
+    es_sparsify_t how;
+    es_sparsified_t done = {.unit = app.port->unit};
+    uint8_t *image;
+    if (!ES_HAS_SPARSIFY) {
+        return ES_STATUS_left_out;
+    }
+    memcpy(&how, frame->payload, sizeof(how));
+    if (app.model_status != ES_STATUS_ok) {
+        return app.model_status;
+    }
+    if (app.job.count > 0) {
+        return ES_STATUS_bad_record;
+    }
+    ES_TRY(move_to_ram(&image));
+    es_port_ticks_start();
+    const es_status_t status = es_sparsify(&app.model, image, &how, &done);
+    done.count = es_port_ticks();
+    app.seen_ticks = done.count;
+    const es_limits_t offer = limits();
+    app.model_status = es_model_check(&app.model, &offer, &app.where);
+    ES_TRY(status);
+    ES_TRY(app.model_status);
+    es_send(&app.link, ES_RECORD_sparsified, &done, sizeof(done), NULL, 0);
     return ES_STATUS_ok;
 }
 

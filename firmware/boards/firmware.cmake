@@ -65,31 +65,36 @@ if(ES_ONLY_KERNELS)
         COMMAND_ERROR_IS_FATAL ANY)
     # The rows change only with the tables, and then CMake has to run again.
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
-        firmware/only_kernels.py cmsis_kernels/tables/kernels.def cmsis_kernels/tables/encodings.def
+        firmware/only_kernels.py cmsis_kernels/tables/kernels.def cmsis_kernels/tables/encodings.def cmsis_kernels/tables/skips.def
         firmware/runtime/tables/ops.def)
+    set_source_files_properties(firmware/app/es_app.c PROPERTIES COMPILE_DEFINITIONS "ES_HAS_SPARSIFY=0")
     set_source_files_properties(firmware/runtime/es_tables.c PROPERTIES COMPILE_DEFINITIONS
-        "ES_KERNEL_ROWS=\"${only_dir}/kernels.def\";ES_ENCODING_ROWS=\"${only_dir}/encodings.def\";ES_OP_ROWS=\"${only_dir}/ops.def\"")
+        "ES_KERNEL_ROWS=\"${only_dir}/kernels.def\";ES_ENCODING_ROWS=\"${only_dir}/encodings.def\";ES_OP_ROWS=\"${only_dir}/ops.def\";ES_SKIPS_ROWS=\"${only_dir}/skips.def\"")
 endif()
 separate_arguments(optimize NATIVE_COMMAND "${ES_OPTIMIZE}")
 target_compile_options(firmware PRIVATE ${board_flags} ${optimize} -ffunction-sections -fdata-sections)
 # Where time is not spent, size counts: plans, checks, and loops that are assembler inside.
 file(GLOB small_sources CONFIGURE_DEPENDS
     firmware/app/*.c firmware/port/*.c "${boards_dir}/*.c" "${boards_dir}/*/*.c" "${boards_dir}/*/*/*.c"
-    firmware/runtime/es_frame.c firmware/runtime/es_link.c firmware/runtime/es_model.c firmware/runtime/es_paint.c
-    firmware/runtime/es_sums.c firmware/runtime/es_tables.c firmware/runtime/es_telemetry.c firmware/runtime/ops/*.c
+    firmware/runtime/es_exec.c firmware/runtime/es_frame.c firmware/runtime/es_link.c firmware/runtime/es_model.c
+    firmware/runtime/es_paint.c firmware/runtime/es_sparsify.c firmware/runtime/es_sums.c firmware/runtime/es_tables.c
+    firmware/runtime/es_telemetry.c firmware/runtime/ops/*.c
     cmsis_kernels/src/add/es_add_broadcast_s8.c cmsis_kernels/src/average_pool_2d/*.c
-    cmsis_kernels/src/conv_2d/es_conv_2d_dense_plan.c cmsis_kernels/src/conv_2d/es_conv_2d_dense_s8.c
+    cmsis_kernels/src/conv_2d/es_conv_2d_dense_pack.c cmsis_kernels/src/conv_2d/es_conv_2d_dense_plan.c
+    cmsis_kernels/src/conv_2d/es_conv_2d_dense_s8.c
     cmsis_kernels/src/conv_2d/es_conv_2d_group4_s8.c
     cmsis_kernels/src/depthwise_conv_2d/es_depthwise_conv_2d_dense_s8.c cmsis_kernels/src/encoding/*.c
     cmsis_kernels/src/mean/*.c cmsis_kernels/src/resize_nearest_neighbor/*.c cmsis_kernels/src/softmax/*.c
     cmsis_kernels/src/support/es_broadcast.c cmsis_kernels/src/support/es_classes.c
-    cmsis_kernels/src/support/es_depthwise_window.c cmsis_kernels/src/support/es_requant.c
+    cmsis_kernels/src/support/es_depthwise_block.c
+    cmsis_kernels/src/support/es_depthwise_strip.c cmsis_kernels/src/support/es_depthwise_window.c
+    cmsis_kernels/src/support/es_requant.c
     cmsis_kernels/src/support/es_size.c cmsis_kernels/src/support/es_sparse_conv.c
-    cmsis_kernels/src/support/es_steps.c cmsis_kernels/src/transpose_conv/*.c)
+    cmsis_kernels/src/support/es_steps.c cmsis_kernels/src/support/es_window.c cmsis_kernels/src/transpose_conv/*.c)
 set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Os)
 # A loop that copies or fills must not become a call of the very function that it is in.
 set_source_files_properties("${boards_dir}/memory.c" PROPERTIES
-    COMPILE_OPTIONS "-O2;-fno-tree-loop-distribute-patterns")
+    COMPILE_OPTIONS "-Os;-fno-tree-loop-distribute-patterns")
 target_link_options(firmware PRIVATE
     ${board_flags} -nostartfiles -static "-T${linker_script}" ${memory_symbols}
     -Wl,--gc-sections -Wl,--build-id=none -Wl,--undefined=es_build_id $<$<NOT:$<CONFIG:Debug>>:-Wl,--strip-debug>

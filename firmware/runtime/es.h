@@ -92,6 +92,7 @@ typedef struct {
     const uint16_t *edges;
     const uint8_t *params;
     const uint8_t *data;
+    const uint32_t *scales; /* bits of f32; NULL without the section */
     uint32_t input_count;
     uint32_t output_count;
     uint32_t tensor_count;
@@ -99,16 +100,18 @@ typedef struct {
     uint32_t edge_count;
     uint32_t params_bytes;
     uint32_t data_bytes;
+    uint32_t scale_count;
     /* Per node, products of a real weight and a real activation: of any run, or of the last one where they depend on it. */
     uint64_t macs_done[ES_MAX_NODES];
 } es_model_t;
 
 /* What one inference did, node by node. */
 typedef struct {
-    uint64_t count[ES_MAX_NODES];     /* instructions or cycles */
-    uint32_t zeros[ES_MAX_NODES];     /* output elements equal to their zero point */
-    uint32_t saturated[ES_MAX_NODES]; /* output elements at a limit that the node's flags name */
-    uint64_t total_count;             /* of the whole inference */
+    uint64_t count[ES_MAX_NODES];       /* instructions or cycles */
+    uint32_t zeros[ES_MAX_NODES];       /* output elements equal to their zero point */
+    uint32_t thresholded[ES_MAX_NODES]; /* of those, made so by the threshold of their tensor */
+    uint32_t saturated[ES_MAX_NODES];   /* output elements at a limit that the node's flags name */
+    uint64_t total_count;               /* of the whole inference */
 } es_profile_t;
 
 /* Called after each node with its index, while the arena still holds its outputs. */
@@ -121,6 +124,9 @@ typedef void es_exec_hook_t(void *context, uint32_t node);
  */
 es_status_t es_model_load(es_model_t *model, const uint8_t *image, uint32_t capacity_bytes, const es_limits_t *limits,
                           es_where_t *where);
+
+/* Checks the tensors and nodes of a loaded image again, after its weights have changed. As es_model_load. */
+es_status_t es_model_check(es_model_t *model, const es_limits_t *limits, es_where_t *where);
 
 /* Elements of a tensor, and bytes of one element of its type. */
 uint32_t es_tensor_elements(const es_tensor_t *tensor);
@@ -139,9 +145,9 @@ void es_exec_reset(const es_model_t *model, uint8_t *arena);
 
 /* Runs one inference: the inputs lie in their tensors, the outputs will.
  *
- * arena: limits->arena_bytes bytes, 16-byte aligned. profile: filled; zeros and saturated only as `counted`, a sum of
- * ES_COUNT_*, says, else 0. model: macs_done of the nodes that skip zero activations becomes this run's. hook: NULL, or
- * called after each node; the counts stand still meanwhile.
+ * arena: limits->arena_bytes bytes, 16-byte aligned. profile: filled; zeros, thresholded and saturated only as `counted`, a
+ * sum of ES_COUNT_*, says, else 0, while thresholds hold in any case. model: macs_done of the nodes that skip zero activations
+ * becomes this run's. hook: NULL, or called after each node; the counts stand still meanwhile.
  */
 void es_exec_run(es_model_t *model, uint8_t *arena, es_profile_t *profile, uint32_t counted, es_exec_hook_t *hook,
                  void *context);

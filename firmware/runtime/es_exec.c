@@ -13,32 +13,41 @@ void es_exec_reset(const es_model_t *model, uint8_t *arena) {
     }
 }
 
-/* Counts the int8 outputs of a node that equal their zero point, and those at a limit that its flags name. */
-static void count_outputs(const es_model_t *model, uint32_t node_index, const uint8_t *arena, uint32_t counted,
-                          es_profile_t *profile) {
+/* Applies the thresholds of a node's int8 outputs; counts those that equal their zero point, those that a threshold made so,
+ * and those at a limit that the node's flags name.
+ */
+static void finish_outputs(const es_model_t *model, uint32_t node_index, uint8_t *arena, uint32_t counted,
+                           es_profile_t *profile) {
     const es_node_t *node = &model->nodes[node_index];
     const uint32_t limits = (counted & ES_COUNT_SATURATED) != 0 ? node->flags : 0;
     uint32_t zeros = 0;
+    uint32_t thresholded = 0;
     uint32_t saturated = 0;
     for (uint32_t i = 0; i < node->output_count; i++) {
         const es_tensor_t *t = es_node_output(model, node, i);
-        const int8_t *data = (const int8_t *)(arena + t->offset);
+        int8_t *data = (int8_t *)(arena + t->offset);
         es_ends_t ends = {0, 0};
         if (t->type != ES_TYPE_int8) {
             continue;
+        }
+        if (t->threshold != 0) {
+            uint32_t set_to_zero;
+            zeros += es_threshold_s8(data, t->bytes, t->zero_point, t->threshold, &set_to_zero);
+            thresholded += set_to_zero;
         }
         if (limits != 0) {
             ends = es_count_ends_s8(data, t->bytes);
             saturated += (limits & ES_NODE_SATURATES_LOW) != 0 ? ends.low : 0;
             saturated += (limits & ES_NODE_SATURATES_HIGH) != 0 ? ends.high : 0;
         }
-        if ((counted & ES_COUNT_ZEROS) != 0) {
+        if (t->threshold == 0 && (counted & ES_COUNT_ZEROS) != 0) {
             /* After a ReLU the zero point is an end itself, so that one pass counts both. */
             const bool is_low = limits != 0 && t->zero_point == INT8_MIN;
             zeros += is_low ? ends.low : es_count_equal_s8(data, t->bytes, t->zero_point);
         }
     }
-    profile->zeros[node_index] = zeros;
+    profile->zeros[node_index] = (counted & ES_COUNT_ZEROS) != 0 ? zeros : 0;
+    profile->thresholded[node_index] = (counted & ES_COUNT_ZEROS) != 0 ? thresholded : 0;
     profile->saturated[node_index] = saturated;
 }
 
@@ -71,9 +80,11 @@ void es_exec_run(es_model_t *model, uint8_t *arena, es_profile_t *profile, uint3
     for (uint32_t i = 0; i < model->node_count; i++) {
         const es_node_t *node = &model->nodes[i];
         es_node_run_t run = {profile, i, (counted & ES_COUNT_ZEROS) != 0, model->macs_done[i]};
-        es_op_find(node->op)->run(model, node, es_kernel_find(node->kernel), arena, &run);
+        es_node_run_fn_t *const run_skipping = es_skips_find(node->kernel);
+        es_node_run_fn_t *const run_node = run_skipping != NULL ? run_skipping : es_op_find(node->op)->run;
+        run_node(model, node, es_kernel_find(node->kernel), arena, &run);
         model->macs_done[i] = run.macs_done;
-        count_outputs(model, i, arena, counted, profile);
+        finish_outputs(model, i, arena, counted, profile);
         const uint64_t now = es_port_ticks();
         profile->count[i] = now - before;
         before = now;

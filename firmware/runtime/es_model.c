@@ -138,6 +138,10 @@ static void adopt_section(es_model_t *model, const es_section_t *section) {
             model->data = base;
             model->data_bytes = section->bytes;
             break;
+        case ES_SECTION_scales:
+            model->scales = base;
+            model->scale_count = section->rows;
+            break;
         default:
             break;
     }
@@ -207,7 +211,10 @@ static es_status_t check_tensor(const es_model_t *model, const es_tensor_t *t) {
     if (type_bytes == 0 || t->rank > 6 || t->place > ES_PLACE_persistent) {
         return ES_STATUS_bad_tensor;
     }
-    if (t->reserved0 != 0 || (t->place != ES_PLACE_persistent && t->reset_off != 0)) {
+    if (t->threshold > 127 || (t->threshold != 0 && (t->type != ES_TYPE_int8 || t->place == ES_PLACE_constant))) {
+        return ES_STATUS_bad_tensor;
+    }
+    if (t->place != ES_PLACE_persistent && t->reset_off != 0) {
         return ES_STATUS_bad_reserved;
     }
     uint64_t bytes = type_bytes;
@@ -341,7 +348,7 @@ static es_status_t check_nodes(es_model_t *model, const es_limits_t *limits, es_
     return ES_STATUS_ok;
 }
 
-static es_status_t check_contents(es_model_t *model, const es_limits_t *limits, es_where_t *where) {
+es_status_t es_model_check(es_model_t *model, const es_limits_t *limits, es_where_t *where) {
     for (uint32_t i = 0; i < model->tensor_count; i++) {
         const es_status_t status = check_tensor(model, &model->tensors[i]);
         if (status != ES_STATUS_ok) {
@@ -362,5 +369,5 @@ es_status_t es_model_load(es_model_t *model, const uint8_t *image, uint32_t capa
     *where = (es_where_t){0, 0};
     ES_TRY(check_header(model, capacity_bytes, limits, where));
     ES_TRY(check_sections(model, where));
-    return check_contents(model, limits, where);
+    return es_model_check(model, limits, where);
 }

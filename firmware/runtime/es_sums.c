@@ -87,7 +87,8 @@ void es_sums_count(es_sums_t *sums, const es_model_t *model, uint32_t node, cons
 }
 
 /* One value of a run into its sum, its least and its most. */
-static void add(uint64_t value, uint64_t *sum, uint64_t *least, uint64_t *most) {
+/* A function of its own: 64-bit arithmetic is long. */
+__attribute__((noinline)) static void add(uint64_t value, uint64_t *sum, uint64_t *least, uint64_t *most) {
     *sum += value;
     *least = value < *least ? value : *least;
     *most = value > *most ? value : *most;
@@ -105,6 +106,7 @@ void es_sums_add(es_sums_t *sums, const es_model_t *model, const es_profile_t *p
         layer->activation_zeros_sum += zeros;
         layer->activation_zeros_min = zeros < layer->activation_zeros_min ? zeros : layer->activation_zeros_min;
         layer->activation_zeros_max = zeros > layer->activation_zeros_max ? zeros : layer->activation_zeros_max;
+        layer->thresholded_sum += profile->thresholded[i];
         layer->saturated_sum += saturated;
         layer->saturated_max = saturated > layer->saturated_max ? saturated : layer->saturated_max;
         add(model->macs_done[i], &layer->macs_done_sum, &layer->macs_done_min, &layer->macs_done_max);

@@ -8,6 +8,7 @@
 #define ES_KERNEL_ROWS "kernels.def"
 #define ES_ENCODING_ROWS "encodings.def"
 #define ES_OP_ROWS "tables/ops.def"
+#define ES_SKIPS_ROWS "skips.def"
 #endif
 
 static const es_kernel_t kernels[] = {
@@ -50,6 +51,17 @@ static const es_op_t *const ops[] = {
 #undef ES_OP
 };
 
+/* The last row, of no kernel, is there for a build without others. */
+static const struct {
+    uint32_t kernel;
+    es_node_run_fn_t *run;
+} skips[] = {
+#define ES_SKIPS(kernel, op, doc) {ES_KERNEL_##kernel, es_op_##op##_run_skipping},
+#include ES_SKIPS_ROWS
+#undef ES_SKIPS
+    {0, NULL},
+};
+
 static const uint16_t isa_includes[] = {
 #define ES_ISA(id, name, includes, doc) [id] = ES_ISA_##includes,
 #include "isas.def"
@@ -82,6 +94,14 @@ bool es_kernel_in_place(uint16_t id) {
         default:
             return false;
     }
+}
+
+es_node_run_fn_t *es_skips_find(uint16_t kernel_id) {
+    uint32_t i = 0;
+    while (skips[i].run != NULL && skips[i].kernel != kernel_id) {
+        i++;
+    }
+    return skips[i].run;
 }
 
 const es_encoding_t *es_encoding_find(uint16_t id) {

@@ -45,6 +45,10 @@ typedef struct {
  */
 uint32_t es_node_input_zeros(const es_model_t *model, const es_node_run_t *run);
 
+/* Runs a node's kernel on its tensors. */
+typedef void es_node_run_fn_t(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
+                              es_node_run_t *run);
+
 /* One row of ops.def: the adapter between a node of an image and its kernels. */
 typedef struct {
     uint16_t id;
@@ -54,8 +58,7 @@ typedef struct {
     /* Checks parameters, tensors and weights; the caller has checked all indices and ranges of the node's row. */
     es_status_t (*check)(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
                          es_node_facts_t *facts);
-    void (*run)(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
-                es_node_run_t *run);
+    es_node_run_fn_t *run; /* of kernels without a row in skips.def */
 } es_op_t;
 
 /* The row with an id, or NULL. */
@@ -66,11 +69,17 @@ const es_op_t *es_op_find(uint16_t id);
 /* Whether a kernel's output may be one of its inputs: a row of in_place.def. */
 bool es_kernel_in_place(uint16_t id);
 
+/* What runs a kernel that may leave zero activations out, a row of skips.def; NULL for any other. */
+es_node_run_fn_t *es_skips_find(uint16_t kernel_id);
+
 /* Whether a core with instruction set `own`, a row of isas.def, runs what needs `needed`, any number. */
 bool es_isa_runs(uint16_t own, uint16_t needed);
 
 #define ES_OP(id, name, tflite, params, doc) extern const es_op_t es_op_##name;
 #include "tables/ops.def"
 #undef ES_OP
+
+es_node_run_fn_t es_op_conv_2d_run_skipping;
+es_node_run_fn_t es_op_fully_connected_run_skipping;
 
 #endif

@@ -11,8 +11,9 @@ void es_send_layers(es_link_t *link, uint32_t run, const es_model_t *model, cons
                             .macs_done = model->macs_done[i],
                             .count = profile->count[i],
                             .activation_zeros = profile->zeros[i],
+                            .unit = unit,
                             .saturated = profile->saturated[i],
-                            .unit = unit};
+                            .thresholded = profile->thresholded[i]};
         for (uint32_t o = 0; o < node->output_count; o++) {
             layer.activations += es_tensor_elements(es_node_output(model, node, o));
         }
@@ -22,17 +23,25 @@ void es_send_layers(es_link_t *link, uint32_t run, const es_model_t *model, cons
 
 static uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
+/* A tensor's bytes, a record a piece. OUTPUT and TENSOR_DATA are laid out alike: `head` is either. */
+static void send_pieces(es_link_t *link, uint8_t type, es_tensor_data_t *head, const uint8_t *data) {
+    static_assert(sizeof(es_output_t) == sizeof(*head) &&
+                      offsetof(es_output_t, offset) == offsetof(es_tensor_data_t, offset),
+                  "one function sends both");
+    for (head->offset = 0; head->offset < head->total_bytes;) {
+        const uint32_t piece = smaller(head->total_bytes - head->offset, ES_PAYLOAD_MAX - (uint32_t)sizeof(*head));
+        es_send(link, type, head, sizeof(*head), data + head->offset, piece);
+        head->offset += piece;
+    }
+}
+
 uint32_t es_send_outputs(es_link_t *link, uint32_t run, const es_model_t *model, const uint8_t *arena) {
     uint32_t crc = 0;
     for (uint32_t i = 0; i < model->output_count; i++) {
         const es_tensor_t *t = &model->tensors[model->outputs[i]];
         const uint8_t *data = es_tensor_read(model, t, arena);
-        es_output_t head = {.run = run, .index = (uint16_t)i, .total_bytes = t->bytes};
-        for (head.offset = 0; head.offset < t->bytes;) {
-            const uint32_t piece = smaller(t->bytes - head.offset, ES_PAYLOAD_MAX - (uint32_t)sizeof(head));
-            es_send(link, ES_RECORD_output, &head, sizeof(head), data + head.offset, piece);
-            head.offset += piece;
-        }
+        es_tensor_data_t head = {.run = run, .node = (uint16_t)i, .total_bytes = t->bytes};
+        send_pieces(link, ES_RECORD_output, &head, data);
         crc = es_crc32(crc, data, t->bytes);
     }
     return crc;
@@ -41,14 +50,10 @@ uint32_t es_send_outputs(es_link_t *link, uint32_t run, const es_model_t *model,
 void es_send_tensors(es_link_t *link, uint32_t run, const es_model_t *model, uint32_t node, const uint8_t *arena) {
     const es_node_t *row = &model->nodes[node];
     for (uint32_t i = 0; i < row->output_count; i++) {
-        const es_tensor_t *t = es_node_output(model, row, i);
-        es_tensor_data_t head = {
-            .run = run, .node = (uint16_t)node, .tensor = model->edges[row->output_first + i], .total_bytes = t->bytes};
-        for (head.offset = 0; head.offset < t->bytes;) {
-            const uint32_t piece = smaller(t->bytes - head.offset, ES_PAYLOAD_MAX - (uint32_t)sizeof(head));
-            es_send(link, ES_RECORD_tensor_data, &head, sizeof(head), arena + t->offset + head.offset, piece);
-            head.offset += piece;
-        }
+        const uint16_t tensor = model->edges[row->output_first + i];
+        const es_tensor_t *t = &model->tensors[tensor];
+        es_tensor_data_t head = {.run = run, .node = (uint16_t)node, .tensor = tensor, .total_bytes = t->bytes};
+        send_pieces(link, ES_RECORD_tensor_data, &head, arena + t->offset);
     }
 }
 

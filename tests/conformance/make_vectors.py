@@ -28,7 +28,7 @@ AMPLE_BYTES = 16384
 HEADER, SECTION = native.layout("image_header"), native.layout("section")
 
 
-def small_image(encoding: str) -> bytes:
+def small_image(encoding: str, *, changeable: bool = False) -> bytes:
     """Convolution, pooling, fully connected and softmax on a 6x6x2 input, as on the device."""
     rng = np.random.default_rng(7)
     b = Builder()
@@ -43,7 +43,8 @@ def small_image(encoding: str) -> bytes:
     y = b.fully_connected(y, v, b.bias(rng.integers(-99, 99, 3), y, v), scale=0.3, zero_point=5)
     b.output(b.softmax(y))
     model = parse_model(b.finish(), name="small")
-    return with_ample_scratch(build_image(encode(model, encoding=encoding)).device_bytes())
+    image = build_image(encode(model, encoding=encoding), changeable=changeable)
+    return with_ample_scratch(image.device_bytes())
 
 
 def grouped_image() -> bytes:
@@ -246,7 +247,8 @@ EDITS: Mapping[str, Any] = {
     "tensor zero point 200": _row("tensors", "tensor", 1, "zero_point", 200),
     "tensor outside the arena": _row("tensors", "tensor", 1, "offset", 0xFFFFFF00),
     "tensor not aligned": _row("tensors", "tensor", 1, "offset", 2),
-    "tensor reserved byte": _row("tensors", "tensor", 1, "reserved0", 1),
+    "tensor with a threshold of 127 is fine": _row("tensors", "tensor", 1, "threshold", 127),
+    "tensor with a threshold of 128": _row("tensors", "tensor", 1, "threshold", 128),
     "tensor with a reset value in the arena": _row("tensors", "tensor", 1, "reset_off", 4),
     "constant as a model input": _row("tensors", "tensor", 0, "place", 1),
     "input index beyond the tensors": _byte("inputs", 1, 255),
@@ -374,6 +376,11 @@ BITMAP_EDITS: Mapping[str, Any] = {
 }
 
 # A table of 4 u16, then the nibbles of row 0.
+CHANGEABLE_EDITS: Mapping[str, Any] = {
+    "scales that are no whole rows": _section("scales", "bytes", 27),
+    "scale that is not finite is fine": _byte("scales", 3, 0x7F),
+}
+
 RUN4_EDITS: Mapping[str, Any] = {
     "run4 run beyond the row": _byte("data", 8, 0xFF),
     "run4 row longer than the bytes": _byte("data", 0, 200),
@@ -416,6 +423,8 @@ def image_vectors() -> list[dict[str, Any]]:
     cases |= _edited("valid, classes of positions", bordered_image(), BORDERED_EDITS)
     cases |= _edited("valid, with state", stateful_image(), STATE_EDITS)
     cases |= _edited("valid, bitmap", small_image("bitmap"), BITMAP_EDITS)
+    changeable = small_image("bitmap", changeable=True)
+    cases |= _edited("valid, bitmap with scales", changeable, CHANGEABLE_EDITS)
     cases |= _edited("valid, run4", small_image("run4"), RUN4_EDITS)
     gap = bytearray(dense)
     gap[_pads(dense)] = 1

@@ -40,6 +40,8 @@ def link_seeds() -> list[bytes]:
         + sent("abort"),
         b"\0" + row + from_link + sent("reset"),
         b"\1\xff\0" + bytes(range(256)),
+        b"\1" + sent("sparsify", node=0, smallest=40) + row + from_link,
+        b"\1" + sent("sparsify", node=2, limit=0x3FB0_0000_0000_0000) + row + from_link,
     ]
 
 
@@ -71,7 +73,10 @@ def main() -> None:
         (out / "image" / f"operator-{i}").write_bytes(image)
     for i, seed in enumerate(link_seeds()):
         (out / "link" / f"seed-{i}").write_bytes(seed)
-    (out / "small.esm").write_bytes(small_image("delta8"))
+    (out / "small.esm").write_bytes(small_image("bitmap", changeable=True))
+    hashed = bytearray(small_image("bitmap", changeable=True))
+    hashed[32:48] = native.layout("sparsify").pack(node=0, smallest=40)  # see fuzz_image.c
+    (out / "image" / "changeable").write_bytes(hashed)
     for encoding in ("dense_sums", "squares"):
         (out / f"{encoding}.esm").write_bytes(small_image(encoding))
 

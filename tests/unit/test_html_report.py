@@ -33,7 +33,8 @@ def layer(index: int, size: int, zeros: float, count: float, *reads: int) -> dic
 
 def test_packed_bytes_are_a_bitmap_and_the_values_left() -> None:
     assert packed_bytes(80, 60) == 10 + 20
-    assert packed_bytes(9, 0) == 2 + 9
+    assert packed_bytes(9, 8) == 2 + 1
+    assert packed_bytes(9, 1) == 9  # a bitmap does not pay
 
 
 def test_a_cut_sends_less_than_every_earlier_one() -> None:
@@ -59,14 +60,23 @@ def test_a_shortcut_is_sent_too() -> None:
 # --- Charts ------------------------------------------------------------------------------------
 
 
+def course(*mean: float) -> dict[str, list[float]]:
+    return {"mean": list(mean), "least": list(mean), "most": list(mean)}
+
+
 def test_a_line_has_a_point_a_value_and_never_too_many() -> None:
-    points = re.search(r'points="([^"]*)"', line([0.0, 0.5, 1.0], "t"))
+    points = re.search(r'polyline class="line" points="([^"]*)"', line(course(0.0, 0.5, 1.0), "t"))
     assert points is not None
     assert points[1].split() == ["0.0,34.0", "120.0,18.0", "240.0,2.0"]
-    many = re.search(r'points="([^"]*)"', line([0.5] * 10_000, "t"))
+    many = re.search(r'polyline class="line" points="([^"]*)"', line(course(*[0.5] * 10_000), "t"))
     assert many is not None
     assert len(many[1].split()) == 240
-    assert "240,18.0" in line([0.5], "t")
+    assert 'points="0.0,18.0 240.0,18.0"' in line(course(0.5), "t")
+
+
+def test_the_band_goes_from_least_to_most() -> None:
+    drawn = line({"mean": [0.5, 0.5], "least": [0.0, 0.25], "most": [1.0, 0.75]}, "t")
+    assert 'points="0.0,34.0 240.0,26.0 240.0,10.0 0.0,2.0"' in drawn
 
 
 def test_a_box_plot_draws_the_quantiles() -> None:
@@ -108,13 +118,33 @@ def test_figures_are_those_of_the_summary(log: Path) -> None:
     }
     for row, summed in zip(run["layers"], summary["layers"], strict=True):
         if row["over_time"]:
-            mean = sum(row["over_time"]) / len(row["over_time"])
+            mean = sum(row["over_time"]["mean"]) / len(row["over_time"]["mean"])
             assert mean == pytest.approx(summed["activation_zeros"] / summed["activations"])
             spread = row["over_inputs"]
             assert spread["min"] <= spread["median"] <= spread["max"]
-            assert spread["max"] == pytest.approx(max(row["over_time"]))
+            assert spread["max"] == pytest.approx(max(row["over_time"]["mean"]))
     right = sum(each["right"] for each in run["classes"])
     assert right / sum(each["runs"] for each in run["classes"]) == pytest.approx(run["accuracy"])
+
+
+def test_windows_are_told_with_their_least_and_most(tmp_path: Path) -> None:
+    single, windows = tmp_path / "single", tmp_path / "windows"
+    common = ["deploy", "--board", "native", "--runs", "12", "--json", "--log"]
+    assert main([*common, str(single)]) == 0
+    assert main([*common, str(windows), "--every", "4"]) == 0
+    (one, other) = gather_report([single, windows])["runs"]
+    for row, windowed in zip(one["layers"], other["layers"], strict=True):
+        if row["over_time"] is None:
+            assert windowed["over_time"] is None
+            continue
+        shares = row["over_time"]["mean"]
+        parts = [shares[i : i + 4] for i in (0, 4, 8)]
+        assert windowed["over_time"]["mean"] == pytest.approx([sum(part) / 4 for part in parts])
+        assert windowed["over_time"]["least"] == pytest.approx([min(part) for part in parts])
+        assert windowed["over_time"]["most"] == pytest.approx([max(part) for part in parts])
+        assert windowed["over_inputs"]["min"] == pytest.approx(min(shares))
+        assert windowed["over_inputs"]["max"] == pytest.approx(max(shares))
+    assert "band" in render_page(gather_report([windows]))
 
 
 class _Links(HTMLParser):

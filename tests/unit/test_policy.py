@@ -78,9 +78,9 @@ def test_a_whole_policy(policy):
     )
 
 
-def test_the_policy_in_the_readme_fits_the_demo(policy):
-    readme = Path(__file__).resolve().parents[2] / "README.md"
-    text = readme.read_text(encoding="utf-8").split("```toml\n", 1)[1].split("```", 1)[0]
+def test_the_policy_in_the_documents_fits_the_demo(policy):
+    document = Path(__file__).resolve().parents[2] / "docs" / "zeros.md"
+    text = document.read_text(encoding="utf-8").split("```toml\n", 1)[1].split("```", 1)[0]
     _, meta = thin(read_model(None), Recipe(policy=policy(text)))
     assert [(row.index, row.method, row.granularity) for row in meta.layers] == [
         (0, "topk", "element"),
@@ -192,7 +192,11 @@ def test_real_names(shared_models):
 @pytest.mark.parametrize(
     ("text", "reason", "hint"),
     [
-        ("[[layers]]", "unknown key 'layers', there are: default, layer, block", "layer"),
+        (
+            "[[layers]]",
+            "unknown key 'layers', there are: default, layer, activation, block",
+            "layer",
+        ),
         (
             '[[layer]]\nmatch = "a"\nmethd = "topk"',
             "unknown key 'methd', there are: method, value, granularity, compensate, match",

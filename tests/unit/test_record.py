@@ -87,8 +87,8 @@ def test_ids_that_no_table_has_become_numbers() -> None:
     [
         (Frame(200, 5, 6, b"new"), "unknown type"),
         (Frame(native.number("record", "ping"), 5, 6, bytes(4)), "unknown type"),
-        (Frame(native.number("record", "layer"), 5, 6, bytes(39)), "layer of 39 bytes, it has 40"),
-        (Frame(native.number("record", "layer"), 5, 6, bytes(41)), "layer of 41 bytes, it has 40"),
+        (Frame(native.number("record", "layer"), 5, 6, bytes(47)), "layer of 47 bytes, it has 48"),
+        (Frame(native.number("record", "layer"), 5, 6, bytes(49)), "layer of 49 bytes, it has 48"),
         (
             Frame(native.number("record", "output"), 5, 6, bytes(15)),
             "output of 15 bytes, it has 16",

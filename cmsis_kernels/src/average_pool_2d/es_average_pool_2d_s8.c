@@ -14,18 +14,18 @@ static void pool(const es_pool_params_t *params, es_taps_t taps, int8_t *output)
     const int32_t count = (int32_t)(taps.rows * taps.columns);
     const int32_t half = count / 2;
     const bool narrow = params->act_min != -128 || params->act_max != 127;
-    int32_t left = params->channels;
-    for (; left >= 4; left -= 4) {
+    for (int32_t left = params->channels, made; left != 0; left -= made) {
         int32_t sums[4];
-        es_sum_four(&taps, sums);
-        for (uint32_t i = 0; i < 4; i++) {
+        if (left >= 4) {
+            es_sum_four(&taps, sums);
+        } else {
+            sums[0] = es_sum_one(&taps);
+        }
+        made = left >= 4 ? 4 : 1;
+        for (int32_t i = 0; i < made; i++) {
             *output++ = mean(sums[i], count, half, params, narrow);
         }
-        taps.first += 4;
-    }
-    for (; left != 0; left--) {
-        *output++ = mean(es_sum_one(&taps), count, half, params, narrow);
-        taps.first++;
+        taps.first += made;
     }
 }
 

@@ -12,11 +12,11 @@ enum {
     CACHED = 32 /* exponentials of a row that are kept from the sum to the output; further ones are made again */
 };
 
-/* Product of Q<a> and Q<b> to Q<a+b>. */
-static int32_t multiply(int32_t a, int32_t b) { return es_doubling_high_multiply(a, b); }
+/* Product of Q<a> and Q<b> to Q<a+b>. A call: there are a dozen of them. */
+ES_APART int32_t multiply(int32_t a, int32_t b) { return es_doubling_high_multiply(a, b); }
 
 /* x * 2^bits, saturated. */
-static int32_t shift_left_saturated(int32_t x, uint32_t bits) {
+ES_APART int32_t shift_left_saturated(int32_t x, uint32_t bits) {
     const int64_t y = (int64_t)x * (1LL << bits);
     return y < INT32_MIN ? INT32_MIN : y > INT32_MAX ? INT32_MAX : (int32_t)y;
 }
@@ -83,7 +83,7 @@ static int32_t exp_of(int32_t difference, const es_softmax_params_t *params) {
 }
 
 /* x / 2^shift rounded, shift 4..35. */
-static int64_t shifted_right(int32_t x, uint32_t shift) {
+ES_APART int64_t shifted_right(int32_t x, uint32_t shift) {
     if (x >= 0 && shift <= 31) { /* always, in any model: no sum of 64 bits is needed */
         return (int64_t)(((uint32_t)x + (1U << (shift - 1))) >> shift);
     }

@@ -2,7 +2,7 @@
 #include "es_kernels.h"
 
 enum {
-    BLOCK = 128, /* bytes of which marks are added up, at most 128 */
+    BLOCK = 128, /* bytes that es_mark_words takes */
     HIGH = 129   /* what an element of 127 adds to them; one of -128 adds 1 */
 };
 
@@ -17,7 +17,7 @@ es_ends_t es_count_ends_s8(const int8_t *data, uint32_t count) {
         marks += *data == INT8_MIN ? 1u : *data == INT8_MAX ? HIGH : 0u;
     }
     for (; count >= BLOCK; count -= BLOCK) {
-        const uint32_t of_block = es_mark_words(&data, es_mark_words(&data, 0));
+        const uint32_t of_block = es_mark_words(&data, 0);
         total += of_block;
         high += high_of(of_block);
     }

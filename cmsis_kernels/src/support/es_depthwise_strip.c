@@ -43,9 +43,10 @@ ES_INLINE void make_row(const es_depthwise_strip_t *strip, const one_t *one, con
     for (; left >= 4; left -= 4) {
         int32_t acc[4] = {channel->bias, channel->bias, channel->bias, channel->bias};
         accumulate(strip->plan, one->filter, a, stride, acc);
-        es_requantize_two(acc[0], acc[1], channel, strip->out, output, out_c);
-        es_requantize_two(acc[2], acc[3], channel, strip->out, output + 2 * out_c, out_c);
-        output += 4 * out_c;
+        for (uint32_t i = 0; i < 4; i += 2) {
+            es_requantize_two(acc[i], acc[i + 1], channel, strip->out, output, out_c);
+            output += 2 * out_c;
+        }
         a += 4 * stride;
     }
     for (; left != 0; left--) {

@@ -36,10 +36,9 @@ ES_APART void make_four(const taps_t *taps, const int8_t *image, const int8_t *w
         }
         image += taps->row_bytes;
     }
-    output[0] = es_requantize(sums[0], &channels[0], out);
-    output[1] = es_requantize(sums[1], &channels[1], out);
-    output[2] = es_requantize(sums[2], &channels[2], out);
-    output[3] = es_requantize(sums[3], &channels[3], out);
+    for (uint32_t i = 0; i < 4; i++) {
+        output[i] = es_requantize(sums[i], &channels[i], out);
+    }
 }
 
 static int8_t make_one(const taps_t *taps, const int8_t *image, const int8_t *weights, const es_channel_t *channel,

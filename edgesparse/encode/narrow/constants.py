@@ -262,6 +262,13 @@ def _output_values(model: Model, node: Node, values: Values) -> Values | None:
     return _of_reshape(model, node, values) if options.IS_FREE else None
 
 
+def _written(model: Model, index: int, values: Values) -> Values:
+    """Return what a tensor holds where these values are written into it: its threshold applies."""
+    zero_point, codes = model.tensors[index].affine()[1], model.thresholds.get(index, 0)
+    near = np.abs(values - zero_point) <= codes
+    return np.where((values != UNKNOWN) & near, zero_point, values)
+
+
 def constant_channels(model: Model) -> dict[int, Values]:
     """Return the values of the channels, that is along the last dimension, by tensor.
 
@@ -280,5 +287,5 @@ def constant_channels(model: Model) -> dict[int, Values]:
         values = known.get(source.index, unknown(columns))
         found = _output_values(model, node, values) if values.shape[2] == columns else None
         if found is not None and is_known(found).any():
-            known[node.outputs[0]] = found
+            known[node.outputs[0]] = _written(model, node.outputs[0], found)
     return known

@@ -1,5 +1,7 @@
 #include "es_op_checks.h"
 
+#include <string.h>
+
 es_status_t es_check_int8_nodes(const es_model_t *model, const es_node_t *node, uint32_t inputs) {
     if (node->input_count != inputs || node->output_count != 1) {
         return ES_STATUS_bad_params;
@@ -12,9 +14,32 @@ es_status_t es_check_int8_nodes(const es_model_t *model, const es_node_t *node, 
     return es_node_output(model, node, 0)->type == ES_TYPE_int8 ? ES_STATUS_ok : ES_STATUS_bad_tensor;
 }
 
-bool es_shape_is_nhwc(const es_tensor_t *tensor, int32_t n, int32_t h, int32_t w, int32_t c) {
-    return tensor->rank == 4 && tensor->dims[0] == (uint32_t)n && tensor->dims[1] == (uint32_t)h &&
-           tensor->dims[2] == (uint32_t)w && tensor->dims[3] == (uint32_t)c;
+bool es_all_up_to(const void *params, uint32_t offset, uint32_t count, int32_t most) {
+    const int32_t *fields = params;
+    fields += offset / sizeof(int32_t);
+    bool all = true;
+    for (uint32_t i = 0; i < count; i++) {
+        all = all && es_between(fields[i], 1, most);
+    }
+    return all;
+}
+
+static bool is_shape(const es_tensor_t *tensor, const int32_t shape[4]) {
+    static_assert(sizeof(tensor->dims[0]) == sizeof(shape[0]), "positive extents have the same bytes in both");
+    return tensor->rank == 4 && memcmp(tensor->dims, shape, 4 * sizeof(shape[0])) == 0;
+}
+
+/* Tensors have no dimension of 0 or above ES_MAX_DIM: of channels, their shape says that already. */
+es_status_t es_check_images(const es_model_t *model, const es_node_t *node, const void *params, int32_t out_c) {
+    const es_images_t *p = params;
+    const int32_t in_shape[4] = {p->batches, p->in_h, p->in_w, p->in_c};
+    const int32_t out_shape[4] = {p->batches, p->out_h, p->out_w, out_c};
+    ES_TRY(es_check_int8_nodes(model, node, 1));
+    const bool extents = es_all_up_to(p, offsetof(es_images_t, batches), 3, ES_MAX_EXTENT) &&
+                         es_all_up_to(p, offsetof(es_images_t, out_h), 2, ES_MAX_EXTENT);
+    const bool shapes =
+        is_shape(es_node_input(model, node, 0), in_shape) && is_shape(es_node_output(model, node, 0), out_shape);
+    return extents && shapes ? ES_STATUS_ok : ES_STATUS_bad_params;
 }
 
 bool es_between(int32_t value, int32_t low, int32_t high) { return value >= low && value <= high; }

@@ -7,8 +7,18 @@
 /* Exactly `inputs` inputs and one output, all int8. */
 es_status_t es_check_int8_nodes(const es_model_t *model, const es_node_t *node, uint32_t inputs);
 
-/* Tensor shape is [a, b, c, d] (rank 4), or has a * b elements and b in its last dimension. */
-bool es_shape_is_nhwc(const es_tensor_t *tensor, int32_t n, int32_t h, int32_t w, int32_t c);
+/* What the parameters of convolutions, poolings and resizings begin with. */
+typedef struct {
+    int32_t batches, in_h, in_w, in_c, out_h, out_w;
+} es_images_t;
+
+/* One int8 input of shape [batches, in_h, in_w, in_c], one int8 output of [batches, out_h, out_w, out_c], and none of
+ * these above ES_MAX_EXTENT, but channels up to ES_MAX_DIM.
+ */
+es_status_t es_check_images(const es_model_t *model, const es_node_t *node, const void *params, int32_t out_c);
+
+/* All of `count` i32 that lie one after another from `offset` on in a parameter struct are 1 .. most. */
+bool es_all_up_to(const void *params, uint32_t offset, uint32_t count, int32_t most);
 
 /* low <= value <= high. */
 bool es_between(int32_t value, int32_t low, int32_t high);

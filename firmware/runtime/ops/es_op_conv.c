@@ -11,33 +11,18 @@ const es_conv_params_t *es_conv_params(const es_model_t *model, const es_node_t 
 }
 
 /* With these bounds every index of the kernels stays below 2^31: extents * steps < 2^25, taps * channels <= 2^24. */
-static es_status_t check_conv_ranges(const es_conv_params_t *p) {
-    const bool extents = es_between(p->batches, 1, ES_MAX_EXTENT) && es_between(p->in_h, 1, ES_MAX_EXTENT) &&
-                         es_between(p->in_w, 1, ES_MAX_EXTENT) && es_between(p->out_h, 1, ES_MAX_EXTENT) &&
-                         es_between(p->out_w, 1, ES_MAX_EXTENT) && es_between(p->in_c, 1, ES_MAX_DIM) &&
-                         es_between(p->out_c, 1, ES_MAX_DIM);
-    const bool steps = es_between(p->kernel_h, 1, ES_MAX_STEP) && es_between(p->kernel_w, 1, ES_MAX_STEP) &&
-                       es_between(p->stride_h, 1, ES_MAX_STEP) && es_between(p->stride_w, 1, ES_MAX_STEP) &&
-                       es_between(p->dilation_h, 1, ES_MAX_STEP) && es_between(p->dilation_w, 1, ES_MAX_STEP);
-    if (!extents || !steps) {
+es_status_t es_check_conv(const es_model_t *model, const es_node_t *node, const es_conv_params_t *p) {
+    ES_TRY(es_check_images(model, node, p, p->out_c));
+    if (!es_all_up_to(p, offsetof(es_conv_params_t, kernel_h), 6, ES_MAX_STEP)) {
         return ES_STATUS_bad_params;
     }
     const bool padding = es_between(p->pad_top, 0, (p->kernel_h - 1) * p->dilation_h) &&
                          es_between(p->pad_left, 0, (p->kernel_w - 1) * p->dilation_w);
     const bool columns = (int64_t)p->kernel_h * p->kernel_w * p->in_c <= ES_MAX_DIM;
-    return padding && columns && p->band != 0 ? ES_STATUS_ok : ES_STATUS_bad_params;
-}
-
-es_status_t es_check_conv(const es_model_t *model, const es_node_t *node, const es_conv_params_t *p) {
-    ES_TRY(es_check_int8_nodes(model, node, 1));
-    ES_TRY(check_conv_ranges(p));
-    const es_tensor_t *in = es_node_input(model, node, 0);
-    const es_tensor_t *out = es_node_output(model, node, 0);
-    const bool shapes = es_shape_is_nhwc(in, p->batches, p->in_h, p->in_w, p->in_c) &&
-                        es_shape_is_nhwc(out, p->batches, p->out_h, p->out_w, p->out_c);
-    const bool values = p->in_zero_point == in->zero_point && p->out_zero_point == out->zero_point &&
+    const bool values = p->in_zero_point == es_node_input(model, node, 0)->zero_point &&
+                        p->out_zero_point == es_node_output(model, node, 0)->zero_point &&
                         es_activation_range_ok(p->act_min, p->act_max);
-    return shapes && values ? ES_STATUS_ok : ES_STATUS_bad_params;
+    return padding && columns && values && p->band != 0 ? ES_STATUS_ok : ES_STATUS_bad_params;
 }
 
 uint32_t es_conv_places(int32_t reached, int32_t places, int32_t stride, int32_t pad, int32_t offset) {

@@ -2,9 +2,6 @@
 #include "es_op_checks.h"
 #include "es_op_conv.h"
 
-/* Whether a kernel may leave zero activations out. */
-static bool skips(const es_kernel_t *kernel) { return kernel->id == ES_KERNEL_conv_2d_lists_s8; }
-
 /* Behind the channels: amounts for the biases of each class, and the class of each position. The bounds keep every kernel
  * with sparse weights from making positions one by one.
  */
@@ -34,7 +31,7 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
                          es_node_facts_t *facts) {
     const es_conv_params_t *p = es_conv_params(model, node);
     ES_TRY(es_check_conv(model, node, p));
-    if (skips(kernel) && (int64_t)p->in_w * p->in_c > ES_SKIP_ROW_INPUTS) {
+    if (es_skips_find(kernel->id) != NULL && (int64_t)p->in_w * p->in_c > ES_SKIP_ROW_INPUTS) {
         return ES_STATUS_bad_params;
     }
     ES_TRY(es_check_conv_weights(model, p, kernel, es_conv_tap_positions, facts));
@@ -58,14 +55,10 @@ static uint64_t dense_products(const es_conv_params_t *p) {
     return (uint64_t)(uint32_t)p->batches * rows * columns * (uint32_t)p->in_c * (uint32_t)p->out_c;
 }
 
-static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
-                es_node_run_t *state) {
+void es_op_conv_2d_run_skipping(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
+                                uint8_t *arena, es_node_run_t *state) {
     typedef void skip_fn_t(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
                            const es_channel_t *channels, int8_t *output, void *scratch, es_skip_t *skip);
-    if (!skips(kernel)) {
-        es_conv_run(model, node, kernel, arena, state);
-        return;
-    }
     const es_conv_params_t *p = es_conv_params(model, node);
     const int8_t *input = (const int8_t *)es_tensor_read(model, es_node_input(model, node, 0), arena);
     int8_t *output = (int8_t *)es_tensor_bytes(es_node_output(model, node, 0), arena);
@@ -81,5 +74,5 @@ const es_op_t es_op_conv_2d = {
     .params_bytes = sizeof(es_conv_params_t),
     .scratch_bytes = es_conv_scratch_bytes,
     .check = check,
-    .run = run,
+    .run = es_conv_run,
 };

@@ -18,9 +18,6 @@ static uint32_t positions(const void *context, uint32_t group_index) {
     return (uint32_t)p->batches;
 }
 
-/* Whether a kernel leaves zero activations out. */
-static bool skips(const es_kernel_t *kernel) { return kernel->id == ES_KERNEL_fully_connected_squares_s8; }
-
 static es_status_t check(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
                          es_node_facts_t *facts) {
     const es_fc_params_t *p = params_of(model, node);
@@ -50,18 +47,24 @@ static uint32_t scratch_bytes(const es_kernel_t *kernel, const void *params) {
 
 static void run(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel, uint8_t *arena,
                 es_node_run_t *state) {
+    (void)state;
     const es_fc_params_t *p = params_of(model, node);
     const int8_t *input = (const int8_t *)es_tensor_read(model, es_node_input(model, node, 0), arena);
     int8_t *output = (int8_t *)es_tensor_bytes(es_node_output(model, node, 0), arena);
     const es_channel_t *channels = (const void *)(model->data + p->channels_off);
-    const uint8_t *weights = model->data + p->weights_off;
-    if (!skips(kernel)) {
-        ((fc_fn_t *)kernel->run)(p, input, weights, channels, output, arena + node->scratch_off);
-        return;
-    }
-    const int32_t zero_point = es_node_input(model, node, 0)->zero_point;
-    es_skip_t skip = {es_node_input_zeros(model, state), zero_point, state->macs_done};
-    ((skip_fn_t *)kernel->run)(p, input, weights, channels, output, arena + node->scratch_off, &skip);
+    ((fc_fn_t *)kernel->run)(p, input, model->data + p->weights_off, channels, output, arena + node->scratch_off);
+}
+
+void es_op_fully_connected_run_skipping(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
+                                        uint8_t *arena, es_node_run_t *state) {
+    const es_fc_params_t *p = params_of(model, node);
+    const es_tensor_t *in = es_node_input(model, node, 0);
+    const int8_t *input = (const int8_t *)es_tensor_read(model, in, arena);
+    int8_t *output = (int8_t *)es_tensor_bytes(es_node_output(model, node, 0), arena);
+    const es_channel_t *channels = (const void *)(model->data + p->channels_off);
+    es_skip_t skip = {es_node_input_zeros(model, state), in->zero_point, state->macs_done};
+    ((skip_fn_t *)kernel->run)(p, input, model->data + p->weights_off, channels, output, arena + node->scratch_off,
+                               &skip);
     state->macs_done = skip.products;
 }
 

@@ -10,22 +10,14 @@ es_status_t es_check_pool(const es_model_t *model, const es_node_t *node, const 
                           es_node_facts_t *facts) {
     (void)kernel, (void)facts;
     const es_pool_params_t *p = params_of(model, node);
-    ES_TRY(es_check_int8_nodes(model, node, 1));
-    const bool extents = es_between(p->batches, 1, ES_MAX_EXTENT) && es_between(p->in_h, 1, ES_MAX_EXTENT) &&
-                         es_between(p->in_w, 1, ES_MAX_EXTENT) && es_between(p->out_h, 1, ES_MAX_EXTENT) &&
-                         es_between(p->out_w, 1, ES_MAX_EXTENT) && es_between(p->channels, 1, ES_MAX_DIM);
-    const bool steps = es_between(p->kernel_h, 1, ES_MAX_STEP) && es_between(p->kernel_w, 1, ES_MAX_STEP) &&
-                       es_between(p->stride_h, 1, ES_MAX_STEP) && es_between(p->stride_w, 1, ES_MAX_STEP);
-    if (!extents || !steps || !es_between(p->pad_top, 0, p->kernel_h - 1) ||
-        !es_between(p->pad_left, 0, p->kernel_w - 1) || !es_activation_range_ok(p->act_min, p->act_max)) {
+    ES_TRY(es_check_images(model, node, p, p->channels));
+    if (!es_all_up_to(p, offsetof(es_pool_params_t, kernel_h), 4, ES_MAX_STEP) ||
+        !es_between(p->pad_top, 0, p->kernel_h - 1) || !es_between(p->pad_left, 0, p->kernel_w - 1) ||
+        !es_activation_range_ok(p->act_min, p->act_max)) {
         return ES_STATUS_bad_params;
     }
     /* The last window holds at least one input, so that no mean divides by zero and no maximum is of nothing. */
     if ((p->out_h - 1) * p->stride_h - p->pad_top >= p->in_h || (p->out_w - 1) * p->stride_w - p->pad_left >= p->in_w) {
-        return ES_STATUS_bad_params;
-    }
-    if (!es_shape_is_nhwc(es_node_input(model, node, 0), p->batches, p->in_h, p->in_w, p->channels) ||
-        !es_shape_is_nhwc(es_node_output(model, node, 0), p->batches, p->out_h, p->out_w, p->channels)) {
         return ES_STATUS_bad_params;
     }
     return ES_STATUS_ok;

@@ -24,14 +24,8 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
                          es_node_facts_t *facts) {
     (void)kernel;
     const es_resize_params_t *p = params_of(model, node);
-    ES_TRY(es_check_int8_nodes(model, node, 1));
-    const es_tensor_t *in = es_node_input(model, node, 0);
-    const es_tensor_t *out = es_node_output(model, node, 0);
-    if (!es_between(p->batches, 1, ES_MAX_EXTENT) || !es_between(p->in_h, 1, ES_MAX_EXTENT) ||
-        !es_between(p->in_w, 1, ES_MAX_EXTENT) || !es_between(p->out_h, 1, ES_MAX_EXTENT) ||
-        !es_between(p->out_w, 1, ES_MAX_EXTENT) || !es_between(p->channels, 1, ES_MAX_DIM) || in->bytes > INT32_MAX ||
-        out->bytes > INT32_MAX || !es_shape_is_nhwc(in, p->batches, p->in_h, p->in_w, p->channels) ||
-        !es_shape_is_nhwc(out, p->batches, p->out_h, p->out_w, p->channels)) {
+    ES_TRY(es_check_images(model, node, p, p->channels));
+    if (es_node_input(model, node, 0)->bytes > INT32_MAX || es_node_output(model, node, 0)->bytes > INT32_MAX) {
         return ES_STATUS_bad_params;
     }
     ES_TRY(check_table(model, p->rows_off, p->out_h, p->in_h, facts));

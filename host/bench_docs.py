@@ -1,6 +1,6 @@
-"""Measure the shared models and rewrite the performance tables of README.md between their markers.
+"""Measure the shared models and rewrite the tables of docs/performance.md and README.md.
 
-Usage: bench_readme.py MODELS [--only NAME …] [--json FILE].  MODELS is a folder with
+Usage: bench_docs.py MODELS [--only NAME …] [--json FILE].  MODELS is a folder with
 NAME/NAME.tflite in it, and perhaps NAME/data.npz.
 """
 
@@ -21,7 +21,8 @@ from edgesparse.files import write_file
 from edgesparse.inputs import load_inputs
 from edgesparse.pipeline import AUTO, OFF, Recipe
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README, DOCUMENT = ROOT / "README.md", ROOT / "docs" / "performance.md"
 BASELINE = Path(__file__).resolve().parent / "bench" / "baseline.json"
 BOARDS = ("qemu-mps2-an386", "qemu-mps2-an500")
 SHARES = (0.0, 0.5, 0.8, 0.9)
@@ -97,11 +98,18 @@ def _cell(number: float | None, peer: float | None = None) -> str:
     return "" if number is None else f"{number:,.0f}{ratio}"
 
 
+def _peers(baseline: Mapping[str, Any], optimize: str) -> dict[str, Mapping[str, int]]:
+    """What the peer takes, by model and core."""
+    key = _NAMES[optimize].replace(" ", "_")
+    return {model: values.get(key, {}) for model, values in baseline["models"].items()}
+
+
 def _cost_table(
-    entries: Sequence[Entry], board: str, optimize: str, peers: Mapping[str, Mapping[str, int]]
+    entries: Sequence[Entry], board: str, optimize: str, baseline: Mapping[str, Any]
 ) -> str:
     """One quantity of all models on a board, with the peer's beside it where it is known."""
     key, cpu = _QUANTITIES[optimize], find_board(board).cpu
+    peers = _peers(baseline, optimize)
     rows = [["model", "MACs", "CMSIS-NN, dense", *map(_case_name, CASES)]]
     for model, by_case in _by_model(entries, board, optimize).items():
         peer = peers.get(model, {}).get(cpu)
@@ -132,11 +140,17 @@ def _telemetry_line(entries: Sequence[Entry]) -> str:
     )
 
 
+def headline(entries: Sequence[Entry], baseline: Mapping[str, Any]) -> str:
+    """README's table: instructions on the first board, of the models that have a peer."""
+    known = [entry for entry in entries if entry["model"] in baseline["models"]]
+    return _cost_table(known, BOARDS[0], "instructions", baseline)
+
+
 def blocks(entries: Sequence[Entry], baseline: Mapping[str, Any]) -> str:
-    """All that stands between the markers."""
+    """All that stands between the markers of docs/performance.md."""
     versions = ", ".join(f"{name} {version}" for name, version in baseline["versions"].items())
     heading = (
-        f"`make bench` writes this section. One inference, mean of the first {RUNS} rows of the"
+        f"`make bench` writes this page. One inference, mean of the first {RUNS} rows of the"
         f" model's data ({FEW_RUNS} where there is no peer); other rows said which zeros to expect"
         " in activations. Zeros by `--method topk` in convolutions and fully connected layers,"
         " depthwise stays dense; kernels are chosen for what the table shows.\n"
@@ -149,24 +163,21 @@ def blocks(entries: Sequence[Entry], baseline: Mapping[str, Any]) -> str:
             if not any(key in entry["totals"] for entry in entries if entry["board"] == board):
                 continue
             name = _NAMES[optimize]
-            peers = {
-                model: values.get(name.replace(" ", "_"), {})
-                for model, values in baseline["models"].items()
-            }
             cpu = find_board(board).cpu
             parts += [f"**{cpu}, {name}** (`--board {board} --optimize {optimize}`)\n"]
-            parts += [_cost_table(entries, board, optimize, peers)]
+            parts += [_cost_table(entries, board, optimize, baseline)]
     parts += ["**Memory, bytes**: the image in flash, tensors and scratch in RAM, for cycles.\n"]
     parts += [_memory_table(entries, baseline), _telemetry_line(entries)]
     return "\n".join(parts)
 
 
-def rewritten(text: str, new: str) -> str:
-    """README's text with the block replaced.  SystemExit unless it has the markers once."""
+def rewrite(path: Path, new: str) -> None:
+    """Replace what is between a file's markers.  SystemExit unless it has them once."""
+    text = path.read_text(encoding="utf-8")
     found, count = _MARKER.subn(lambda match: f"{match[1]}{new}{match[2]}", text)
     if count != 1:
-        raise SystemExit("README.md needs one pair of markers <!-- bench --> <!-- end bench -->")
-    return found
+        raise SystemExit(f"{path.name} needs one pair of <!-- bench --> <!-- end bench -->")
+    write_file(path, found.encode("utf-8"))
 
 
 def main() -> int:
@@ -190,11 +201,11 @@ def main() -> int:
             path,
         )
     ]
-    new = blocks(entries, baseline)
     if arguments.only is None:
-        write_file(README, rewritten(README.read_text(encoding="utf-8"), new).encode("utf-8"))
+        rewrite(DOCUMENT, blocks(entries, baseline))
+        rewrite(README, headline(entries, baseline))
     else:
-        print(new)
+        print(blocks(entries, baseline))
     if arguments.json is not None:
         write_file(arguments.json, json.dumps(as_document(entries), indent=1).encode("utf-8"))
     return 0
