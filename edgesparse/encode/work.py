@@ -1,7 +1,8 @@
 """What a run of each kernel consists of: named amounts that its cost is a weighted sum of.
 
-One function a kernel, and one row of WORK.  An amount is a number that is never negative and that
-some part of the kernel's code is executed in proportion to: outputs, products, packed elements.
+One function a kernel, here or in work_weights.py or work_skipping.py, and one row of WORK.  An
+amount is a number that is never negative and that some part of the kernel's code is executed in
+proportion to: outputs, products, packed elements.
 Amounts need no weights of their own here; encode.cost has those, per core and unit, as
 `make cost` fitted them to measurements.  Too many amounts do no harm, a missing one does.
 """
