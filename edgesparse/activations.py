@@ -20,7 +20,7 @@ from edgesparse.image import build_image
 from edgesparse.inputs import Inputs
 from edgesparse.meta import LayerMeta, Meta, ProfileMeta, TensorZerosMeta
 from edgesparse.model import Model
-from edgesparse.rows import count_zeros, device_rows
+from edgesparse.rows import Rows, count_zeros, device_rows, root_of, run_tensors
 from edgesparse.telemetry.log import read_runs
 
 __all__ = ["ASSUMED_AFTER_RELU", "Profile", "assumed", "profile_rows", "profile_run"]
@@ -46,7 +46,12 @@ class Profile:
     def meta(self) -> ProfileMeta:
         """As it is kept in the image."""
         tensors = tuple(
-            TensorZerosMeta(tensor=i, mean=round(each.mean, 6), spread=round(each.spread, 6))
+            TensorZerosMeta(
+                tensor=i,
+                mean=round(each.mean, 6),
+                spread=round(each.spread, 6),
+                pairs=None if each.pairs is None else round(each.pairs, 6),
+            )
             for i, each in sorted(self.zeros.items())
         )
         return ProfileMeta(source=self.source, rows=self.rows, tensors=tensors)
@@ -63,10 +68,11 @@ def assumed(model: Model) -> Profile:
 
 
 class _Shares:
-    """Shares of zeros of tensors, run by run."""
+    """Shares of zeros of tensors, run by run; of pairs of zeros over all runs."""
 
     def __init__(self) -> None:
         self._by_tensor: dict[int, list[float]] = {}
+        self.pairs: dict[int, float] = {}
 
     def add(self, tensors: Iterable[int], zeros: int, elements: int) -> None:
         for tensor in tensors:
@@ -74,7 +80,7 @@ class _Shares:
 
     def profile(self, source: str, runs: int) -> Profile:
         zeros = {
-            i: Zeros(float(np.mean(shares)), float(np.std(shares)))
+            i: Zeros(float(np.mean(shares)), float(np.std(shares)), self.pairs.get(i))
             for i, shares in self._by_tensor.items()
         }
         return Profile(source, runs, zeros)
@@ -83,6 +89,22 @@ class _Shares:
 def _add_layer(shares: _Shares, model: Model, layer: LayerMeta, zeros: int) -> None:
     if layer.activations:
         shares.add(model.nodes[layer.index].outputs, zeros, layer.activations)
+
+
+def _pairs(values: Rows, zero_point: int) -> float:
+    """Share of pairs that are both zero, see encode.Zeros; of [rows, elements]."""
+    zeros = values == zero_point
+    fours = np.pad(zeros, ((0, 0), (0, -zeros.shape[1] % 4)), constant_values=True)
+    fours = fours.reshape(-1, 4)
+    return float(np.mean(fours[:, :2] & fours[:, 2:]))
+
+
+def _vector_pairs(model: Model, fed: Mapping[int, Rows]) -> dict[int, float]:
+    """Pairs of zeros in the inputs of FULLY_CONNECTED, whose kernels may skip by pairs."""
+    read = {node.inputs[0] for node in model.nodes if node.op == "FULLY_CONNECTED"}
+    vectors = sorted({root_of(model, index, fed) for index in read})
+    values = run_tensors(model, fed, vectors)
+    return {index: _pairs(values[index], model.tensors[index].affine()[1]) for index in vectors}
 
 
 def profile_rows(model: Model, inputs: Inputs, rows: Sequence[int], source: str) -> Profile:
@@ -99,6 +121,7 @@ def profile_rows(model: Model, inputs: Inputs, rows: Sequence[int], source: str)
     for index, values in fed.items():
         for row in values == model.tensors[index].affine()[1]:
             shares.add([index], int(np.count_nonzero(row)), row.size)
+    shares.pairs = _vector_pairs(model, fed)
     return shares.profile(source, len(rows))
 
 

@@ -144,11 +144,12 @@ class GoalMeta(_Frozen):
 
 
 class TensorZerosMeta(_Frozen):
-    """Share of zeros expected in a tensor of the .tflite: mean and standard deviation."""
+    """Zeros expected in a tensor of the .tflite, see encode.Zeros."""
 
     tensor: int
     mean: float
     spread: float
+    pairs: float | None = None
 
 
 class ProfileMeta(_Frozen):

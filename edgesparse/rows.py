@@ -30,6 +30,7 @@ __all__ = [
     "follows",
     "has_state",
     "logits_of",
+    "root_of",
     "run_image_rows",
     "run_tensors",
 ]
@@ -103,7 +104,7 @@ def run_tensors(
     Raises UnsupportedModelError for a model that cannot run, and where a tensor does not follow
     from those given.
     """
-    roots = {index: _root(model, index, given) for index in wanted}
+    roots = {index: root_of(model, index, given) for index in wanted}
     needed = sorted(set(roots.values()) - given.keys())
     found = dict(given)
     if needed:
@@ -156,7 +157,7 @@ def _is_free(node: Node) -> bool:
     return node.options.IS_FREE and node.op not in ops.DECLARATIONS
 
 
-def _root(model: Model, index: int, given: Mapping[int, Rows]) -> int:
+def root_of(model: Model, index: int, given: Mapping[int, Rows]) -> int:
     """The tensor whose bytes a tensor is, where that follows from RESHAPEs alone."""
     node = model.producer(index)
     while index not in given and node is not None and _is_free(node):

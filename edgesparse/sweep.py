@@ -214,7 +214,8 @@ def _measure(sweep: Sweep, model: Model, inputs: Inputs, rule: Rule, key: _Key) 
 def _predicted(made: Converted, unit: str) -> int:
     profile = made.image.meta.profile
     tensors = () if profile is None else profile.tensors
-    return predicted(made.encoded, {t.tensor: Zeros(t.mean, t.spread) for t in tensors}, unit)
+    zeros = {each.tensor: Zeros(each.mean, each.spread, each.pairs) for each in tensors}
+    return predicted(made.encoded, zeros, unit)
 
 
 def _counted(

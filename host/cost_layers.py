@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesparse.encode.cost import Price, Zeros
+from edgesparse.encode.cost import Price
 from edgesparse.encode.encoded import Variant
-from edgesparse.encode.lower import LOWER
+from edgesparse.encode.job import Zeros
+from edgesparse.encode.lower import LOWER, Candidate
+from edgesparse.encode.narrow.classes import Classes
 from edgesparse.encode.variants import variants_of
 from edgesparse.encode.work import WORK
 from edgesparse.model import Model, parse_model
 from tests.tflite_builder import Builder
 
-__all__ = ["ZERO_SHARES", "Place", "Stack", "input_row", "layers", "stacks"]
+__all__ = ["ZERO_SHARES", "Place", "Stack", "input_row", "layers", "stacks", "with_classes"]
 
 ZERO_SHARES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)
 """Of the regions of the input."""
@@ -29,7 +31,12 @@ REGION = 16384
 _ZERO_POINT = -128
 _SCALE = 0.05
 _WEIGHT_ZEROS = (0.0, 0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+_WEIGHT_SPREADS = (15.0, 30.0, 60.0, 120.0)
+"""Standard deviations: whether lanes hold a row's products depends on the sizes of its weights."""
+_OUT_ZERO_POINTS = (-128, 0)
+"""Zeros at the end of int8 are counted in one pass with the saturated values, others apart."""
 _MAX_SCRATCH_BYTES = 40000
+_CLASSED = 50
 _MAX_NODES = 240
 _MAX_WEIGHTS_BYTES = 700_000
 _MAX_MACS = 600_000
@@ -59,7 +66,9 @@ def input_row() -> NDArray[np.int8]:
 
 def _weights(rng: random.Random, shape: tuple[int, ...]) -> NDArray[np.int8]:
     draw = np.random.default_rng(rng.getrandbits(32))
-    values = draw.integers(-127, 128, shape)
+    spread = draw.choice(_WEIGHT_SPREADS)
+    values = np.clip(np.rint(draw.normal(0.0, spread, shape)), -127, 127)
+    values[values == 0] = 1
     values[draw.random(shape) < rng.choice(_WEIGHT_ZEROS)] = 0
     return values.astype(np.int8)
 
@@ -70,7 +79,7 @@ def _out_scale(columns: int, rng: random.Random) -> float:
     return usual * (0.0005 if rng.random() < 0.05 else 1.0)
 
 
-def _convolution(rng: random.Random, *, depthwise: bool) -> Layer | None:
+def _convolution(rng: random.Random, *, depthwise: bool, clamped: bool = False) -> Layer | None:
     kernel = rng.choice([(1, 1)] * 4 + [(3, 3)] * 4 + [(5, 5), (10, 4), (7, 1), (1, 5), (2, 2)])
     if depthwise:
         kernel = rng.choice([(3, 3)] * 7 + [(5, 5), (7, 7), (10, 8), (4, 1), (1, 3)])
@@ -92,28 +101,97 @@ def _convolution(rng: random.Random, *, depthwise: bool) -> Layer | None:
     weights = _weights(rng, shape)
     bias = np.asarray([rng.randrange(-900, 900) for _ in range(out_c)], np.int32)
     scale = _out_scale(columns, rng)
+    zero_point = 0 if clamped else rng.choice(_OUT_ZERO_POINTS)
 
     def add(b: Builder, take: Take) -> int:
         x = take((1, *sides, in_c))
         w = b.constant(weights, [0.01] * out_c, axis=3 if depthwise else 0)
         operator = b.depthwise_conv_2d if depthwise else b.conv_2d
-        return operator(x, w, b.bias(bias, x, w), scale=scale, padding=padding, stride=stride)
+        activation = "RELU" if clamped else "NONE"  # at zero point 0 it clamps
+        return operator(
+            x,
+            w,
+            b.bias(bias, x, w),
+            scale=scale,
+            padding=padding,
+            stride=stride,
+            activation=activation,
+            zero_point=zero_point,
+        )
 
     return add
 
 
+def _stream(rng: random.Random, *, depthwise: bool) -> Layer | None:
+    """A convolution of the last few steps of a signal, with one position."""
+    steps = rng.choice([3, 5, 8, 9, 13, 21] if depthwise else [1, 1, 1, 3, 5])
+    in_c = rng.choice([10, 16, 30, 32, 40, 48, 64, 96])
+    out_c = in_c if depthwise else rng.choice([4, 12, 24, 32, 48, 64, 128])
+    if steps * in_c * (1 if depthwise else out_c) > 40_000:
+        return None
+    weights = _weights(rng, (1, steps, 1, out_c) if depthwise else (out_c, steps, 1, in_c))
+    bias = np.asarray([rng.randrange(-900, 900) for _ in range(out_c)], np.int32)
+    scale = _out_scale(steps * (1 if depthwise else in_c), rng)
+    zero_point = rng.choice(_OUT_ZERO_POINTS)
+
+    def add(b: Builder, take: Take) -> int:
+        x = take((1, steps, 1, in_c))
+        w = b.constant(weights, [0.01] * out_c, axis=3 if depthwise else 0)
+        operator = b.depthwise_conv_2d if depthwise else b.conv_2d
+        bias_of = b.bias(bias, x, w)
+        return operator(x, w, bias_of, scale=scale, zero_point=zero_point, padding="VALID")
+
+    return add
+
+
+def _border_kinds(length: int, kinds: int) -> NDArray[np.int64]:
+    """Kinds of places along a side: 0 inside, others at the ends, as padding makes them."""
+    found = np.zeros(length, np.int64)
+    for kind, place in zip(range(1, kinds), (-1, 0, -2), strict=False):
+        found[place] = kind
+    return found
+
+
+def _classed(rng: random.Random) -> tuple[Layer, Classes] | None:
+    """A convolution whose biases differ by class of position."""
+    size = rng.choice([1, 1, 1, 3])
+    in_c, out_c = rng.choice([4, 8, 16, 20, 28, 48, 64]), rng.choice([8, 12, 16, 30, 48, 64])
+    sides = rng.choice([side for side in _SIDES if min(side) >= 5])
+    columns, positions = size * size * in_c, sides[0] * sides[1]
+    if positions * max(in_c, out_c) > REGION or positions * columns * out_c > _MAX_MACS:
+        return None
+    weights = _weights(rng, (out_c, size, size, in_c))
+    scale = _out_scale(columns, rng)
+    high, wide = rng.choice([(1, 2), (2, 1), (2, 2), (3, 3), (3, 3), (4, 4)])
+    kinds = _border_kinds(sides[0], high)[:, None] * wide + _border_kinds(sides[1], wide)
+    draw = np.random.default_rng(rng.getrandbits(32))
+    amounts = draw.integers(-300, 300, (high * wide, out_c))
+    amounts[0] = 0
+    amounts[:, draw.random(out_c) < rng.choice([0.0, 0.0, 0.5])] = 0
+    zero_point = rng.choice(_OUT_ZERO_POINTS)
+
+    def add(b: Builder, take: Take) -> int:
+        x = take((1, *sides, in_c))
+        w = b.constant(weights, [0.01] * out_c)
+        bias = b.bias(np.zeros(out_c, np.int32), x, w)
+        return b.conv_2d(x, w, bias, scale=scale, zero_point=zero_point)
+
+    return add, Classes(amounts, kinds.reshape(-1).astype(np.uint8))
+
+
 def _fully_connected(rng: random.Random) -> Layer:
-    columns = rng.choice([8, 16, 30, 64, 100, 128, 256, 300, 640, 784, 1024])
-    rows = min(rng.choice([2, 4, 5, 10, 12, 32, 64, 100, 128, 300]), 40_000 // columns)
+    columns = rng.choice([1, 8, 16, 30, 64, 100, 128, 256, 300, 640, 784, 1024])
+    rows = min(rng.choice([1, 2, 4, 5, 10, 12, 32, 64, 100, 128, 300]), 40_000 // columns)
     batches = rng.choice([1, 1, 1, 1, 2, 3, 4, 9])
     weights = _weights(rng, (rows, columns))
     bias = np.asarray([rng.randrange(-900, 900) for _ in range(rows)], np.int32)
     scale = _out_scale(columns, rng)
+    zero_point = rng.choice(_OUT_ZERO_POINTS)
 
     def add(b: Builder, take: Take) -> int:
         x = take((batches, columns))
         w = b.constant(weights, 0.01)
-        return b.fully_connected(x, w, b.bias(bias, x, w), scale=scale)
+        return b.fully_connected(x, w, b.bias(bias, x, w), scale=scale, zero_point=zero_point)
 
     return add
 
@@ -218,7 +296,7 @@ def _assign(name: str, count: int) -> Layer:
     return add
 
 
-def layers() -> Iterator[Layer]:
+def layers() -> Iterator[tuple[Layer, Classes | None]]:
     """All layers, kinds mixed, the same ones in every run."""
     rng = random.Random(5)  # noqa: S311
     kinds: list[tuple[int, Callable[[], Layer | None]]] = [
@@ -237,6 +315,10 @@ def layers() -> Iterator[Layer]:
         (24, lambda: _move(rng)),
         (8, lambda: _resize(rng)),
         (14, lambda: _mean(rng)),
+        (40, lambda: _stream(rng, depthwise=False)),
+        (20, lambda: _stream(rng, depthwise=True)),
+        (20, lambda: _convolution(rng, depthwise=False, clamped=True)),
+        (20, lambda: _convolution(rng, depthwise=True, clamped=True)),
     ]
     for count, make in kinds:
         left = count
@@ -244,9 +326,15 @@ def layers() -> Iterator[Layer]:
             layer = make()
             if layer is not None:
                 left -= 1
-                yield layer
+                yield layer, None
     for count in (1, 10, 100, 301, 1000, 3000):
-        yield _assign(f"variable {count}", count)
+        yield _assign(f"variable {count}", count), None
+    left = _CLASSED
+    while left:
+        classed = _classed(rng)
+        if classed is not None:
+            left -= 1
+            yield classed
 
 
 # --- Models of many layers ---------------------------------------------------------------------
@@ -257,16 +345,17 @@ class Place:
     """What an operator of a stack is to be measured as.
 
     kernel, band: which of encode's variants, 0 for a kernel without bands.  skip: whether all zero
-    activations are skipped, or none.  zeros: share of zeros in its first input.
+    activations are skipped, or none.  zeros: of its first input.  classes: of its positions.
     """
 
     kernel: str
     band: int
     skip: bool
-    zeros: float
+    zeros: Zeros
+    classes: Classes | None = None
 
 
-NOWHERE = Place("", 0, False, 0.0)
+NOWHERE = Place("", 0, False, Zeros())
 """Of an operator that only hands a layer its input."""
 
 
@@ -277,6 +366,14 @@ def way_of(variant: Variant) -> tuple[str, int]:
     return variant.kernel, band
 
 
+def with_classes(candidate: Candidate, classes: Classes | None) -> Candidate:
+    """A CONV_2D with classes of positions, or as it is."""
+    if classes is None:
+        return candidate
+    params = {**candidate.params, "classes": len(classes.amounts)}
+    return replace(candidate, params=params, channels=candidate.channels + classes.to_bytes())
+
+
 @dataclass(slots=True)
 class Stack:
     """A model of many layers, and what each operator of interest is measured as."""
@@ -285,9 +382,9 @@ class Stack:
     places: Mapping[int, Place] = field(default_factory=dict)
 
 
-def _zeros(first: int, count: int) -> float:
+def _zeros(first: int, count: int) -> Zeros:
     values = input_row()[0, first : first + count]
-    return float(np.mean(values == _ZERO_POINT))
+    return Zeros(float(np.mean(values == _ZERO_POINT)))
 
 
 class _Building:
@@ -299,10 +396,10 @@ class _Building:
         self.places: dict[int, Place] = {}
         self.weights_bytes = 0
 
-    def taker(self, region: int) -> tuple[Take, dict[int, float]]:
+    def taker(self, region: int) -> tuple[Take, dict[int, Zeros]]:
         """What hands a layer its inputs, and the zeros in them."""
         known: dict[tuple[tuple[int, ...], int], int] = {}
-        zeros: dict[int, float] = {}
+        zeros: dict[int, Zeros] = {}
 
         def take(shape: tuple[int, ...], nth: int = 0) -> int:
             if (shape, nth) not in known:
@@ -318,12 +415,18 @@ class _Building:
 
         return take, zeros
 
-    def add(self, layer: Layer, ways: list[tuple[Variant, bool]], region: int) -> None:
+    def add(
+        self,
+        layer: Layer,
+        classes: Classes | None,
+        ways: list[tuple[Variant, bool]],
+        region: int,
+    ) -> None:
         """Add a layer once for each way to run it."""
         take, zeros = self.taker(region)
         for variant, skip in ways:
             layer(self.b, take)
-            place = Place(*way_of(variant), skip, zeros.get(0, 0.0))
+            place = Place(*way_of(variant), skip, zeros.get(0, Zeros()), classes)
             self.places[len(self.b.operators) - 1] = place
 
     def finish(self) -> Stack:
@@ -331,13 +434,14 @@ class _Building:
         return Stack(parse_model(self.b.finish(), name="layers"), self.places)
 
 
-def _probe(layer: Layer) -> list[Variant]:
+def _probe(layer: Layer, classes: Classes | None) -> list[Variant]:
     """The variants of a layer by itself."""
     probe = _Building()
     layer(probe.b, probe.taker(0)[0])
     model = probe.finish().model
     node = model.nodes[-2]
-    return variants_of(LOWER[node.op](model, node), Price(), Zeros(), skip=True)
+    candidates = [with_classes(each, classes) for each in LOWER[node.op](model, node)]
+    return variants_of(candidates, Price(), Zeros(), skip=True)
 
 
 def _ways(variants: list[Variant], rng: random.Random) -> list[tuple[Variant, bool]]:
@@ -358,8 +462,8 @@ def stacks() -> Iterator[Stack]:
     """Models that hold all layers."""
     rng = random.Random(7)  # noqa: S311
     building, used_bytes = _Building(), 0
-    for number, layer in enumerate(layers()):
-        variants = _probe(layer)
+    for number, (layer, classes) in enumerate(layers()):
+        variants = _probe(layer, classes)
         ways = _ways(variants, rng)
         by_kernel = {each.kernel: each.flash_bytes for each, _ in ways}
         flash_bytes = sum(by_kernel.values())
@@ -369,6 +473,6 @@ def stacks() -> Iterator[Stack]:
         ):
             yield building.finish()
             building, used_bytes = _Building(), 0
-        building.add(layer, ways, number % len(ZERO_SHARES))
+        building.add(layer, classes, ways, number % len(ZERO_SHARES))
         used_bytes += flash_bytes
     yield building.finish()

@@ -26,14 +26,15 @@ from edgesparse.deploy.session import Session
 from edgesparse.encode import Goal, encode
 from edgesparse.encode.cost import CYCLES, INSTRUCTIONS, SKIPPING, cost_file
 from edgesparse.encode.encoded import Encoded, Variant
+from edgesparse.encode.job import Amounts, job_of
 from edgesparse.encode.lower.candidate import NEVER
 from edgesparse.encode.variants import scratch_bytes
-from edgesparse.encode.work import WORK, Amounts, job_of
+from edgesparse.encode.work import WORK
 from edgesparse.files import write_file
 from edgesparse.image import build_image
 from edgesparse.inputs import batch_bytes
 from edgesparse.telemetry.cycles import check_cycles, read_run_cycles
-from host.cost_layers import NOWHERE, Place, Stack, input_row, stacks, way_of
+from host.cost_layers import NOWHERE, Place, Stack, input_row, stacks, with_classes
 
 BOARDS = ("qemu-mps2-an385", "qemu-mps2-an386", "qemu-mps2-an500")
 _DIGITS = 5
@@ -62,11 +63,11 @@ def _placed(encoded: Encoded, stack: Stack) -> Encoded:
 
 
 def _variant(variants: Sequence[Variant], place: Place) -> Variant:
-    found = next(each for each in variants if way_of(each) == (place.kernel, place.band))
-    candidate = found.candidate
-    if "list_zeros" in candidate.params:
-        limit = 0 if place.skip else NEVER
-        candidate = replace(candidate, params={**candidate.params, "list_zeros": limit})
+    found = next(each for each in variants if each.kernel == place.kernel)
+    candidate = with_classes(found.candidate, place.classes)
+    params = {"list_zeros": 0 if place.skip else NEVER, "band": place.band}
+    heeded = {name: value for name, value in params.items() if name in candidate.params}
+    candidate = replace(candidate, params={**candidate.params, **heeded})
     return replace(found, candidate=candidate, scratch_bytes=scratch_bytes(candidate))
 
 

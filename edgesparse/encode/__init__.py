@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from edgesparse import native, ops
 from edgesparse.edges import device_input, device_output
 from edgesparse.encode.choose import choose
-from edgesparse.encode.cost import Zeros
 from edgesparse.encode.encoded import Encoded, EncodedNode, Variant
 from edgesparse.encode.fold import folded_pads, with_padding
 from edgesparse.encode.goal import Goal
+from edgesparse.encode.job import Zeros
 from edgesparse.encode.lower import LOWER, Candidate
 from edgesparse.encode.narrow import Narrowing, narrow
 from edgesparse.encode.state import free_reads, persistent_tensors

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edgesparse.encode.job import Amounts, Job, Zeros
 from edgesparse.encode.lower.candidate import NEVER
-from edgesparse.encode.work import WORK, Amounts, Job
+from edgesparse.encode.work import WORK
 from edgesparse.errors import TargetError, UsageError
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "INSTRUCTIONS",
     "SKIPPING",
     "Price",
-    "Zeros",
     "cost_file",
 ]
 
@@ -63,14 +63,6 @@ def _file() -> _File:
         return _File.model_validate_json(cost_file().read_bytes())
     except ValidationError as error:
         raise TargetError(f"{cost_file()}: {error.errors()[0]['msg']}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class Zeros:
-    """Share of zeros in a tensor: mean over runs, and standard deviation."""
-
-    mean: float = 0.0
-    spread: float = 0.0
 
 
 def _above(threshold: float, zeros: Zeros) -> float:
@@ -118,11 +110,8 @@ class Price:
         amounts = WORK[kernel].skipping
         return None if amounts is None else _weighted(amounts(job), self._of(kernel + SKIPPING))
 
-    def cost(self, kernel: str, job: Job, spread: float = 0.0) -> int | None:
-        """What a run is expected to cost; None if it is not known.
-
-        spread: standard deviation of the share of zeros.
-        """
+    def cost(self, kernel: str, job: Job) -> int | None:
+        """What a run is expected to cost; None if it is not known."""
         usual = self.usual(kernel, job)
         limit = job.params.get("list_zeros", NEVER)
         if usual is None or limit == NEVER:
@@ -130,7 +119,7 @@ class Price:
         skipping = self.skipping(kernel, job)
         if skipping is None:
             return round(usual)
-        often = _above(limit / _inputs(job), Zeros(job.zeros, spread))
+        often = _above(limit / _inputs(job), job.zeros)
         return round(often * skipping + (1.0 - often) * usual)
 
     def threshold(self, kernel: str, job: Job) -> int:
@@ -139,7 +128,7 @@ class Price:
         inputs = _inputs(job)
 
         def pays(zeros: int) -> bool:
-            skipping = self.skipping(kernel, replace(job, zeros=zeros / inputs))
+            skipping = self.skipping(kernel, replace(job, zeros=Zeros(zeros / inputs)))
             return usual is not None and skipping is not None and skipping < usual
 
         if not pays(inputs):

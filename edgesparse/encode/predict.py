@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgesparse.encode.cost import Price, Zeros
+from edgesparse.encode.cost import Price
 from edgesparse.encode.encoded import Encoded
-from edgesparse.encode.job import job_of
+from edgesparse.encode.job import Zeros, job_of
 
 __all__ = ["predicted"]
 
@@ -25,6 +25,5 @@ def predicted(encoded: Encoded, zeros: Mapping[int, Zeros], unit: str) -> int:
     total = 0
     for node in encoded.nodes:
         expected = zeros.get(encoded.root(node.inputs[0]), Zeros())
-        job = job_of(node.choice, expected.mean)
-        total += price.cost(node.choice.kernel, job, expected.spread) or 0
+        total += price.cost(node.choice.kernel, job_of(node.choice, expected)) or 0
     return total

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from edgesparse import native
-from edgesparse.encode.cost import INSTRUCTIONS, Price, Zeros
+from edgesparse.encode.cost import INSTRUCTIONS, Price
 from edgesparse.encode.encoded import Variant
-from edgesparse.encode.job import Job, job_of, parts
+from edgesparse.encode.job import Job, Zeros, job_of, parts
 from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.work import WORK
 
@@ -82,7 +82,7 @@ def variants_of(
         listed = [c for c in listed if not WORK[c.kernel].always_skips] or listed
     found = []
     for candidate in listed:
-        job = job_of(candidate, zeros.mean)
+        job = job_of(candidate, zeros)
         flash = _flash_bytes(candidate)
         safe = _never_dearer(candidate, listed, price)
         for banded in _in_bands(candidate, job):
@@ -90,6 +90,6 @@ def variants_of(
             for limit in _thresholds(candidate.kernel, in_band, price, skip=skip):
                 whole = _with(banded, list_zeros=limit) if "list_zeros" in job.params else banded
                 same = dataclasses.replace(job, params=whole.params)
-                cost = price.cost(candidate.kernel, same, zeros.spread)
+                cost = price.cost(candidate.kernel, same)
                 found.append(Variant(whole, cost, flash, scratch_bytes(whole), safe))
     return found

@@ -1,7 +1,8 @@
 """What a run of each kernel consists of: named amounts that its cost is a weighted sum of.
 
-One function a kernel, and one row of WORK.  An amount is a number that is never negative and that
-some part of the kernel's code is executed in proportion to: outputs, products, packed elements.
+One function a kernel, here or in work_weights.py or work_skipping.py, and one row of WORK.  An
+amount is a number that is never negative and that some part of the kernel's code is executed in
+proportion to: outputs, products, packed elements.
 Amounts need no weights of their own here; encode.cost has those, per core and unit, as
 `make cost` fitted them to measurements.  Too many amounts do no harm, a missing one does.
 """
@@ -13,22 +14,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgesparse.encode.job import Amounts, Job, job_of, parts
-from edgesparse.encode.work_weights import (
-    dense,
-    grouped,
-    outputs_of,
-    skipping,
-    sparse,
-    squares,
-)
+from edgesparse.encode.job import Amounts, Job, parts
+from edgesparse.encode.work_skipping import skipping, squares
+from edgesparse.encode.work_weights import counted, dense, grouped, outputs_of, rescaled, sparse
 
-_PITCH_BYTES = 1008  # the farthest that two rows of the 3 x 3 loop may lie apart
+_PITCHES_BYTES = (64, 128, 256, 512, 1008)  # how far rows of the 3 x 3 loop may lie apart
 _STRIP_BYTES = 4096
 _TABLE_FROM = 512  # elements of an ADD
 _KEPT_EXPONENTIALS = 32  # of a SOFTMAX
 
-__all__ = ["WORK", "Amounts", "Job", "KernelWork", "job_of"]
+__all__ = ["WORK", "KernelWork"]
 
 
 def _depthwise(job: Job) -> Amounts:
@@ -39,15 +34,26 @@ def _depthwise(job: Job) -> Amounts:
     p = _turned(job.params)
     lanes = 4 if p["in_c"] % 4 == 0 else 1
     if job.positions == 1 and p["out_c"] == p["in_c"] and _is_inside(p):
-        return {"one window": 1, "taps": job.rows * p["in_c"], "window_outputs": p["out_c"]}
-    three = p["kernel_h"] == p["kernel_w"] == 3 and p["dilation_h"] == p["dilation_w"] == 1
-    columns = (p["out_w"] - 1) * p["stride_w"] + 4
-    three = three and p["stride_w"] <= 2 and (columns + columns % 2) * 2 * lanes <= _PITCH_BYTES
+        fours, rest = divmod(p["in_c"], 4)
+        return {
+            "one window": 1,
+            "four_taps": job.rows * fours,
+            "fours": fours,
+            "rest_taps": job.rows * rest,
+            "rest_outputs": rest,
+            **rescaled(job, "window outputs", p["out_c"]),
+            **counted(job, p["out_c"]),
+        }
+    three_bytes = _three_bytes(p, lanes)
+    three = three_bytes is not None
     short = (1.0 - job.exact) ** lanes if three else 0.0
-    found: Amounts = {"one": 1, **_depthwise_input(p, lanes)}
+    found: Amounts = {"one": 1, **_depthwise_input(p, lanes, three_bytes or _any_bytes(p, lanes))}
     for kind, share in ((f"3 by {p['stride_w']}", short), ("any", 1.0 - short)):
         amounts = _depthwise_output(p, job) if share else {}
         found |= {f"{name} {kind}": share * n for name, n in amounts.items()}
+    found |= counted(job, job.positions * p["out_c"])
+    if three and job.narrow:
+        found["clamped"] = job.positions * p["out_c"]
     return found
 
 
@@ -69,12 +75,27 @@ def _is_inside(params: Mapping[str, Any]) -> bool:
     return bool(unpadded and reach_h < params["in_h"] and reach_w < params["in_w"])
 
 
-def _depthwise_input(p: Mapping[str, Any], lanes: int) -> Amounts:
-    """Rows of the input widened for a strip of output rows at a time."""
-    reach = (p["kernel_w"] - 1) * p["dilation_w"]
-    pitch = 2 * lanes * ((p["out_w"] - 1) * p["stride_w"] + reach + 1)
+def _three_bytes(p: Mapping[str, Any], lanes: int) -> int | None:
+    """How far rows of the input lie apart for the 3 x 3 loop; None where that does not take it."""
+    is_three = p["kernel_h"] == p["kernel_w"] == 3 and p["dilation_h"] == p["dilation_w"] == 1
+    if not is_three or p["out_w"] < 2 or p["stride_w"] > 2:
+        return None
+    columns = parts(p["out_w"], 2) * 2 + 2 if p["stride_w"] == 1 else 2 * (p["out_w"] + 1)
+    return next((each for each in _PITCHES_BYTES if 2 * lanes * columns <= each), None)
+
+
+def _any_bytes(p: Mapping[str, Any], lanes: int) -> int:
+    """The same for any loop."""
+    width = (p["kernel_w"] - 1) * p["dilation_w"] + 1
+    columns = (p["out_w"] - 1) * p["stride_w"] + 2 * parts(width, 2)
+    return 2 * lanes * parts(columns, 2) * 2
+
+
+def _depthwise_input(p: Mapping[str, Any], lanes: int, pitch: int) -> Amounts:
+    """Rows of the input widened for a strip of output rows at a time, `pitch` bytes apart."""
     height = (p["kernel_h"] - 1) * p["dilation_h"] + 1
-    strip = max((_STRIP_BYTES // pitch - height) // p["stride_h"] + 1, 1)
+    rows = max(_STRIP_BYTES // pitch - height, 0)
+    strip = min(rows // p["stride_h"] + 1, p["out_h"])
     strips = p["batches"] * parts(p["out_h"], strip)
     amounts = {
         "strips": strips * parts(p["in_c"], lanes),
@@ -97,7 +118,7 @@ def _depthwise_output(p: Mapping[str, Any], job: Job) -> Amounts:
         "odd_rows": out_rows * (p["out_w"] % 2),
         "outputs": outputs,
         "window_rows": outputs * p["kernel_h"],
-        "exact_outputs": outputs * job.exact,
+        **rescaled(job, "outputs", outputs),
         "products": outputs * taps,
         "strided_products": outputs * taps if p["stride_w"] > 1 else 0,
     }
@@ -105,14 +126,23 @@ def _depthwise_output(p: Mapping[str, Any], job: Job) -> Amounts:
 
 def _transpose_conv(job: Job) -> Amounts:
     p = job.params
-    inputs = math.prod(p[name] for name in ("batches", "in_h", "in_w"))
-    taps = p["kernel_h"] * p["kernel_w"]
+    high, wide = (_reached(p, side, pad) for side, pad in (("h", "pad_top"), ("w", "pad_left")))
+    taps = p["batches"] * high * wide * job.rows
     return {
         **outputs_of(job, job.positions),
-        "taps": inputs * taps * job.rows,
-        "output_taps": job.positions * taps * job.rows,
-        "products": inputs * job.columns * job.rows,
+        "tap_rows": p["batches"] * high * p["out_w"] * job.rows,
+        "taps": taps,
+        "fours": taps * (p["in_c"] // 4),
+        "rests": taps * (p["in_c"] % 4),
     }
+
+
+def _reached(params: Mapping[str, Any], side: str, pad: str) -> int:
+    """Pairs of an output and an input that a tap joins, along one side."""
+    names = ("in", "out", "kernel", "stride")
+    inputs, outputs, taps, stride = (params[f"{name}_{side}"] for name in names)
+    places = (i * stride + k - params[pad] for i in range(inputs) for k in range(taps))
+    return sum(0 <= place < outputs for place in places)
 
 
 # --- Without weights -------------------------------------------------------------------------

@@ -5,27 +5,46 @@ They follow how the kernels cut their work into bands and tiles, so a change the
 
 from __future__ import annotations
 
-import math
+import numpy as np
+from numpy.typing import NDArray
 
 from edgesparse.encode.job import Amounts, Job, parts
+from edgesparse.encode.work_classes import halves, neighbours, of_rows
 
 __all__ = [
+    "counted",
     "dense",
     "grouped",
     "outputs_of",
+    "rescaled",
     "single",
-    "skipping",
     "sparse",
     "sparse_single",
-    "squares",
+    "taps_high",
 ]
 
 _TILE_ROWS_MOST = 4
 _PROGRAM_GROUPS = 16
 _TILE_WORDS = 4
 _ROWS_WIDTH = 6  # narrower maps are made window by window
-_BLOCK_ROWS = 8
 _VECTORS_BAND = 8  # of a dense FULLY_CONNECTED
+_DOT_ROWS = 4  # by which cores without SMLAD take single positions
+_LEAST = -128  # of int8
+_LANE = 32768  # sum of the sizes of weights that one list of entries may have
+_LIST_ENTRIES = 256  # of such lists where a row needs several
+
+
+def rescaled(job: Job, what: str, count: float) -> Amounts:
+    """Of a count, those that are not rescaled the short way."""
+    return {f"exact {what}": count * job.exact, f"clamped {what}": count * job.clamped}
+
+
+def counted(job: Job, outputs: float) -> Amounts:
+    """Outputs whose zeros the runtime counts in a pass of their own.
+
+    It does unless their zero point is -128, which the pass over saturated values counts.
+    """
+    return {"counted": outputs * (job.params.get("out_zero_point", _LEAST) != _LEAST)}
 
 
 def outputs_of(job: Job, positions: float) -> Amounts:
@@ -36,7 +55,8 @@ def outputs_of(job: Job, positions: float) -> Amounts:
         "rows": job.rows,
         "positions": positions,
         "outputs": outputs,
-        "exact_outputs": outputs * job.exact,
+        **rescaled(job, "outputs", outputs),
+        **counted(job, outputs),
     }
 
 
@@ -46,8 +66,26 @@ def _share(total: int, most: int) -> int:
     return parts(total, bands)
 
 
-def _taps_high(job: Job) -> int:
+def taps_high(job: Job) -> int:
+    """Rows of a filter."""
     return int(job.params.get("kernel_h", 1))
+
+
+def _edge_taps(job: Job) -> int:
+    """Rows of filters at positions whose windows reach over the image's left or right edge."""
+    if job.is_pixel:
+        return 0
+    p = job.params
+    first = np.arange(p["out_w"]) * p["stride_w"] - p["pad_left"]
+    last = first + (p["kernel_w"] - 1) * p["dilation_w"]
+    over = int(np.count_nonzero((first < 0) | (last >= p["in_w"])))
+    return over * int(p["batches"] * p["out_h"] * p["kernel_h"])
+
+
+def _lines(job: Job, length: int) -> list[NDArray[np.uint8]]:
+    """The classes of positions in lines of a length, the last one shorter."""
+    positions = job.classes.positions
+    return [positions[i : i + length] for i in range(0, len(positions), length)]
 
 
 # --- Dense ------------------------------------------------------------------------------------
@@ -63,8 +101,11 @@ def dense(job: Job) -> Amounts:
     if strips is not None:
         return strips
     share = _share(job.positions, job.params["band"])
-    taps = job.positions * _taps_high(job)
-    packed = {"packed_windows": job.positions * job.columns, "window_taps": taps}
+    packed = {
+        "packed_windows": job.positions * job.columns,
+        "window_taps": job.positions * taps_high(job),
+        "edge_taps": _edge_taps(job),
+    }
     return _tiles(job, share, packed) if _pays(job, share) else single(job)
 
 
@@ -75,7 +116,9 @@ def _pays(job: Job, share: int) -> bool:
 def _tiles(job: Job, share: int, packed: Amounts) -> Amounts:
     bands = parts(job.positions, share)
     pairs = (bands - 1) * parts(share, 2) + parts(job.positions - (bands - 1) * share, 2)
-    return _tile_amounts(job, bands=bands, lines=bands, pairs=pairs, runs=1) | packed
+    tiles = [halves(line, 1) for line in _lines(job, share)]
+    amounts = _tile_amounts(job, bands=bands, lines=bands, pairs=pairs, runs=1)
+    return amounts | packed | of_rows(job, tiles, bands=bands, together=2)
 
 
 def _tile_amounts(job: Job, *, bands: int, lines: int, pairs: int, runs: int) -> Amounts:
@@ -93,7 +136,7 @@ def _tile_amounts(job: Job, *, bands: int, lines: int, pairs: int, runs: int) ->
         "tiles": tiles,
         "tile_runs": tiles * runs * parts(parts(groups, runs), _PROGRAM_GROUPS),
         "tile_groups": tiles * groups,
-        "exact_tiles": tiles * job.exact,
+        **rescaled(job, "tiles", tiles),
     }
 
 
@@ -122,7 +165,13 @@ def _strips(job: Job) -> Amounts | None:
         runs=p["kernel_h"],
     )
     packed_lines = strips * in_lines
+    tiles = [
+        neighbours(part, 2)
+        for line in _lines(job, width)
+        for part in np.split(line, range(columns, width, columns))
+    ]
     return amounts | {
+        **of_rows(job, tiles, bands=strips, together=2),
         "packed_strips": packed_lines * pixels * 2 * p["in_c"],
         "packed_lines": packed_lines,
         "packed_pixels": packed_lines * pixels if p["kernel_w"] == 1 < p["stride_w"] else 0,
@@ -132,15 +181,23 @@ def _strips(job: Job) -> Amounts | None:
 def single(job: Job) -> Amounts:
     """Position by position, from the rows as they are."""
     outputs = job.positions * job.rows
-    groups = parts(job.columns, 4)
+    groups, blocks = parts(job.columns, 4), job.positions * parts(job.rows, _DOT_ROWS)
+    copied = not job.is_pixel
     return {
         "one": 1,
         "single_positions": job.positions,
         "single_outputs": outputs,
         "single_groups": outputs * groups,
         "single_rest_groups": outputs * (groups % 4),
+        "single_blocks": blocks,
+        "single_block_groups": blocks * groups,
         "single_packed": job.positions * job.columns,
-        "exact_outputs": outputs * job.exact,
+        "single_copied": job.positions * job.columns * copied,
+        "single_taps": job.positions * taps_high(job) * copied,
+        "edge_taps": _edge_taps(job),
+        **rescaled(job, "outputs", outputs),
+        **counted(job, outputs),
+        "class_outputs": outputs * bool(len(job.classes.amounts)),
     }
 
 
@@ -154,18 +211,23 @@ def sparse(job: Job) -> Amounts:
     if job.positions < _TILE_WORDS:
         return sparse_single(job)
     entries = int(job.entries.sum()) + int((job.entries % 2).sum())
+    heavy = job.magnitudes > _LANE
+    long = 1.0 - (1.0 - job.long) * (1.0 - float(np.mean(heavy)))
     if not job.is_pixel and p["out_w"] >= _ROWS_WIDTH:
         rows = min(parts(p["band"], p["out_w"]), p["out_h"])
         bands = p["batches"] * parts(p["out_h"], rows)
         lines, words = p["batches"] * p["out_h"], parts(p["out_w"], 2)
         packed = _packed_rows(job, bands, rows, words)
+        length = p["out_w"]
     else:
         band = parts(p.get("band", 16), 2 * _TILE_WORDS) * 2 * _TILE_WORDS
         bands = lines = parts(job.positions, band)
         words = max(parts(min(band, job.positions), 2), _TILE_WORDS)
         kind = "packed_pixels" if job.is_pixel else "packed_columns"
         packed = {kind: bands * words * job.columns, "packed_words": bands * words}
-        packed |= {"column_taps": 0 if job.is_pixel else bands * words * 2 * _taps_high(job)}
+        packed |= {"column_taps": 0 if job.is_pixel else bands * words * 2 * taps_high(job)}
+        packed |= {"column_edge_taps": _edge_taps(job)}
+        length = band
     tiles = lines * parts(words, _TILE_WORDS)
     return {
         **outputs_of(job, job.positions),
@@ -174,13 +236,37 @@ def sparse(job: Job) -> Amounts:
         "band_rows": bands * job.rows,
         "decoded": bands * int(job.entries.sum()),
         "decoded_columns": bands * job.rows * job.columns,
-        "decoded_taps": bands * job.rows * _taps_high(job) * p.get("kernel_w", 1),
+        "decoded_taps": bands * job.rows * taps_high(job) * p.get("kernel_w", 1),
         "line_rows": lines * job.rows,
         "line_rests": lines * job.rows if words % _TILE_WORDS else 0,
         "tile_rows": tiles * job.rows,
         "tile_entries": tiles * entries,
-        "exact_tile_rows": tiles * job.rows * job.exact,
+        "weighed": bands * _weighed(job),
+        **rescaled(job, "tile_rows", tiles * job.rows),
+        "long_tile_rows": tiles * job.rows * long,
+        "long_tile_lists": tiles * int(_lists_of(job.entries[heavy]).sum()),
+        **of_rows(
+            job,
+            [halves(line, _TILE_WORDS) for line in _lines(job, length)],
+            bands=bands,
+            together=1,
+        ),
     }
+
+
+def _lists_of(entries: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Lists that rows of so many entries are cut into."""
+    return -(-entries // _LIST_ENTRIES)
+
+
+def _weighed(job: Job) -> float:
+    """Entries whose weights are looked at before a row's are known to fit a lane.
+
+    They count as 128 until then.
+    """
+    beyond = 128 * job.entries - _LANE
+    each = 128.0 - job.magnitudes / np.maximum(job.entries, 1)
+    return float(np.clip(beyond / np.maximum(each, 1.0), 0, job.entries).sum())
 
 
 def _packed_rows(job: Job, bands: int, rows: int, words: int) -> Amounts:
@@ -192,9 +278,13 @@ def _packed_rows(job: Job, bands: int, rows: int, words: int) -> Amounts:
     reach = (p["kernel_w"] - 1) * p["dilation_w"]
     phases = min(reach + 1, p["stride_w"])
     plane = words + reach // p["stride_w"]
+    first = np.arange(phases)[:, None] - p["pad_left"] + np.arange(plane) * p["stride_w"]
+    last = first + (p["out_w"] - words) * p["stride_w"]
+    edges = int(np.count_nonzero((first < 0) | (last >= p["in_w"])))
     return {
         "packed_rows": (slots - kept) * phases,
         "packed_words": (slots - kept) * phases * plane,
+        "packed_edges": (slots - kept) * edges,
         "packed_channels": (slots - kept) * phases * plane * p["in_c"],
         "packed_rest": (slots - kept) * phases * plane * (p["in_c"] % 4),
         "moved_words": kept * phases * plane * p["in_c"],
@@ -211,7 +301,9 @@ def sparse_single(job: Job) -> Amounts:
         "single_entries": job.positions * int(job.entries.sum()),
         "single_columns": outputs * job.columns,
         "single_copied": 0 if job.is_pixel else job.positions * job.columns,
-        "exact_outputs": outputs * job.exact,
+        "single_taps": 0 if job.is_pixel else job.positions * taps_high(job),
+        **rescaled(job, "outputs", outputs),
+        **counted(job, outputs),
     }
 
 
@@ -227,7 +319,8 @@ def grouped(job: Job) -> Amounts:
         "packed": 0 if job.is_pixel or not words else job.positions * job.columns,
         "packed_pixels": job.positions * job.columns if job.is_pixel else 0,
         "packed_bytes": 0 if words else job.positions * job.columns,
-        "window_taps": 0 if job.is_pixel else job.positions * _taps_high(job),
+        "window_taps": 0 if job.is_pixel else job.positions * taps_high(job),
+        "edge_taps": _edge_taps(job),
         "band_rows": bands * job.rows,
         "band_groups": bands * job.groups,
         "tile_rows": tiles * job.rows,
@@ -236,6 +329,12 @@ def grouped(job: Job) -> Amounts:
         "single_groups": job.groups if rest == 1 else 0,
         "rest_rows": job.rows if rest > 1 else 0,
         "rest_groups": job.groups if rest > 1 else 0,
+        **of_rows(
+            job,
+            [neighbours(line, 4) for line in _lines(job, parts(job.params.get("band", 4), 4) * 4)],
+            bands=bands,
+            together=1,
+        ),
     }
 
 
@@ -245,89 +344,6 @@ def _grouped_single(job: Job) -> Amounts:
         "vector_rows": job.rows,
         "vector_groups": job.groups,
         "vector_copied": 0 if job.is_pixel else job.columns,
-        "exact_outputs": job.rows * job.exact,
+        **rescaled(job, "outputs", job.rows),
+        **counted(job, job.rows),
     }
-
-
-# --- Zero activations -------------------------------------------------------------------------
-
-
-def _inside(job: Job, side: str, pad: int) -> float:
-    """Share of the taps along one side, "h" or "w", that meet the image."""
-    names = ("out", "in", "kernel", "stride", "dilation")
-    outputs, inputs, taps, stride, dilation = (job.params[f"{name}_{side}"] for name in names)
-    met = sum(
-        0 <= o * stride + k * dilation - pad < inputs for o in range(outputs) for k in range(taps)
-    )
-    return float(met / (outputs * taps))
-
-
-def _met(job: Job) -> float:
-    """Share of a convolution's taps that meet the image."""
-    p = job.params
-    if "kernel_h" not in p:
-        return 1.0
-    return _inside(job, "h", p["pad_top"]) * _inside(job, "w", p["pad_left"])
-
-
-def skipping(job: Job) -> Amounts:
-    """Eight rows at a time for each position: the non-zero inputs of its window."""
-    p = job.params
-    pixels = math.prod(p[name] for name in ("batches", "in_h", "in_w"))
-    blocks = parts(job.rows, _BLOCK_ROWS)
-    present = 1.0 - job.zeros
-    return {
-        **outputs_of(job, job.positions),
-        "bands": job.bands,
-        "band_blocks": job.bands * blocks,
-        "unpacked": job.bands * blocks * parts(job.columns, 4) * 4,
-        "pixels": pixels,
-        "inputs": pixels * p["in_c"],
-        "rest_inputs": pixels * (p["in_c"] % 4),
-        "listed": pixels * p["in_c"] * present,
-        **_windows(job, present),
-    }
-
-
-def _windows(job: Job, present: float) -> Amounts:
-    """The fast loop is for eight rows with the short requantisation and simple windows."""
-    p = job.params
-    taps_w, dilation_w = p.get("kernel_w", 1), p.get("dilation_w", 1)
-    simple = _taps_high(job) <= _BLOCK_ROWS and (dilation_w == 1 or taps_w == 1)
-    whole, rest = divmod(job.rows, _BLOCK_ROWS)
-    fast = whole * (1.0 - job.exact) ** _BLOCK_ROWS if simple else 0.0
-    slow = whole + bool(rest) - fast
-    met = _met(job) * present * job.columns * job.positions
-    spans = _taps_high(job) * (1 if simple else taps_w)
-    return {
-        "windows": job.positions * fast,
-        "spans": job.positions * fast * spans,
-        "entries": met * fast,
-        "slow_windows": job.positions * slow,
-        "slow_spans": job.positions * slow * spans,
-        "slow_entries": met * slow,
-    }
-
-
-def squares(job: Job) -> Amounts:
-    """The pairs of inputs that are not both zero times eight rows, or the one to six left over.
-
-    Zeros are taken to be independent; where they are neighbours fewer pairs are left.
-    """
-    pairs = job.positions * parts(job.columns, 4) * 2
-    listed = pairs * (1.0 - job.zeros**2)
-    blocks, rest = divmod(parts(job.rows, 2), _BLOCK_ROWS // 2)
-    found: Amounts = {
-        **outputs_of(job, job.positions),
-        "pairs": pairs,
-        "listed": listed,
-        "blocks": job.positions * blocks,
-        "block_entries": pairs * (1.0 - job.zeros) ** 2 * blocks,
-        "block_half_entries": 2.0 * pairs * job.zeros * (1.0 - job.zeros) * blocks,
-        "rest_inputs": job.positions * (job.columns % 4),
-    }
-    if rest >= 2:
-        found |= {"rest_twos": job.positions, "rest_two_entries": listed}
-    if rest % 2:
-        found |= {"rest_ones": job.positions, "rest_one_entries": listed}
-    return found

@@ -9,10 +9,11 @@ import pytest
 
 from edgesparse import native
 from edgesparse.encode import cost as cost_module
-from edgesparse.encode.cost import MEASURED, Price, Zeros, cost_file
+from edgesparse.encode.cost import MEASURED, Price, cost_file
+from edgesparse.encode.job import Amounts, Job, Zeros, job_of
 from edgesparse.encode.lower.candidate import NEVER, Candidate
 from edgesparse.encode.variants import variants_of
-from edgesparse.encode.work import WORK, Amounts, Job, KernelWork, job_of
+from edgesparse.encode.work import WORK, KernelWork
 from edgesparse.errors import UsageError
 
 KERNEL = "conv_2d_dense_s8"
@@ -32,7 +33,7 @@ def _skipping(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that costs 1000, or 100 and 18 for each activation that is not zero."""
 
     def listed(job: Job) -> Amounts:
-        return {"one": 1, "listed": job.columns * (1 - job.zeros)}
+        return {"one": 1, "listed": job.columns * (1 - job.zeros.mean)}
 
     monkeypatch.setitem(WORK, KERNEL, KernelWork(lambda _: {"one": 1}, skipping=listed))
     weights = {KERNEL: {"one": 1000.0}, KERNEL + "+skip": {"one": 100.0, "listed": 18.0}}
@@ -52,8 +53,8 @@ def test_every_kernel_has_amounts_and_weights() -> None:
 
 
 def test_a_job_knows_its_weights() -> None:
-    job = job_of(candidate(), 0.25)
-    assert (job.rows, job.columns, job.zeros) == (4, 100, 0.25)
+    job = job_of(candidate(), Zeros(0.25))
+    assert (job.rows, job.columns, job.zeros.mean) == (4, 100, 0.25)
     assert int(job.entries.sum()) == np.count_nonzero(np.arange(400) % 3)
     amounts = WORK[KERNEL].amounts(job)
     assert amounts["single_groups"] == 100
@@ -70,11 +71,11 @@ def test_zeros_are_skipped_from_where_that_pays() -> None:
 def test_the_profile_says_what_skipping_is_worth() -> None:
     skips = candidate(list_zeros=51)
     price = Price()
-    assert price.cost(KERNEL, job_of(skips, 0.50)) == 1000
-    assert price.cost(KERNEL, job_of(skips, 0.60)) == 820
+    assert price.cost(KERNEL, job_of(skips, Zeros(0.50))) == 1000
+    assert price.cost(KERNEL, job_of(skips, Zeros(0.60))) == 820
     # Half of the runs have more zeros than the threshold.
-    assert price.cost(KERNEL, job_of(skips, 0.51), spread=0.1) == round((1000 + 982) / 2)
-    assert price.cost(KERNEL, job_of(candidate(), 0.9)) == 1000
+    assert price.cost(KERNEL, job_of(skips, Zeros(0.51, spread=0.1))) == round((1000 + 982) / 2)
+    assert price.cost(KERNEL, job_of(candidate(), Zeros(0.9))) == 1000
 
 
 @pytest.mark.usefixtures("_skipping")
@@ -88,7 +89,7 @@ def test_both_ways_are_variants_unless_skipping_is_off() -> None:
 
 def test_a_kernel_that_always_skips_goes_with_skipping(monkeypatch: pytest.MonkeyPatch) -> None:
     other = replace(candidate(), kernel="conv_2d_delta8_s8")
-    always = KernelWork(lambda job: {"one": 1 - job.zeros}, always_skips=True)
+    always = KernelWork(lambda job: {"one": 1 - job.zeros.mean}, always_skips=True)
     monkeypatch.setitem(WORK, other.kernel, always)
     both = [candidate(), other]
     assert len(variants_of(both, Price(), Zeros(), skip=True)) == 2
@@ -98,7 +99,7 @@ def test_a_kernel_that_always_skips_goes_with_skipping(monkeypatch: pytest.Monke
 def test_a_kernel_that_always_skips_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where its input has no zeros it may take 2 % more instructions than encoding dense."""
     other = replace(candidate(), kernel="conv_2d_delta8_s8")
-    always = KernelWork(lambda job: {"one": 1 - job.zeros}, always_skips=True)
+    always = KernelWork(lambda job: {"one": 1 - job.zeros.mean}, always_skips=True)
     monkeypatch.setitem(WORK, other.kernel, always)
     monkeypatch.setitem(WORK, KERNEL, KernelWork(lambda _: {"one": 1}))
     for cost, bounded in ((1019.0, True), (1021.0, False)):
