@@ -53,6 +53,13 @@ class Image:
         """Whether a run depends on those before it."""
         return any(row["place"] == native.number("place", "persistent") for row in self.tensors)
 
+    def node_params(self) -> tuple[bytes, ...]:
+        """The parameter struct of every node, as it lies in the image."""
+        params = _sections(self.data)["params"]
+        ops = {row.id: native.layout(row.columns[1]) for row in native.table("op").values()}
+        starts = ((row["params_off"], ops[row["op"]].size_bytes) for row in self.nodes)
+        return tuple(params[start : start + size] for start, size in starts)
+
     def device_bytes(self) -> bytes:
         """The image as it goes onto a device: without the section for the host."""
         sections = {kind: rows for kind, rows in _sections(self.data).items() if kind != "meta"}

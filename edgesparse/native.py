@@ -187,6 +187,17 @@ def scratch_bytes(kernel_id: int, params: bytes) -> int:
     return needed
 
 
+def pitch_bytes(params: bytes) -> int:
+    """Which pitch the 3 x 3 loop of a depthwise convolution has, 0 for none.
+
+    ValueError where `params` is no conv_params.
+    """
+    pitch = int(_lib.es_native_pitch_bytes(params, len(params)))
+    if pitch == 2**32 - 1:
+        raise ValueError(f"no conv_params: {len(params)} bytes")
+    return pitch
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """What the device's loader says of an image: status 0, or why and where (byte `offset`)."""

@@ -7,6 +7,7 @@
 #include "es_app.h"
 #include "es_build_id.h"
 #include "es_frame.h"
+#include "es_kernels.h"
 #include "es_port_native.h"
 #include "es_tables.h"
 
@@ -119,6 +120,15 @@ uint32_t es_native_scratch_bytes(uint16_t kernel, const uint8_t *params, uint32_
     }
     memcpy(aligned, params, bytes);
     return op->scratch_bytes(row, aligned);
+}
+
+uint32_t es_native_pitch_bytes(const uint8_t *params, uint32_t bytes) {
+    es_conv_params_t aligned;
+    if (bytes != sizeof(aligned)) {
+        return UINT32_MAX;
+    }
+    memcpy(&aligned, params, bytes);
+    return es_depthwise_pitch_bytes(&aligned);
 }
 
 int32_t es_native_check(const uint8_t *image, uint32_t bytes, uint32_t arena_bytes, uint16_t isa, uint32_t *section,

@@ -38,6 +38,9 @@ const uint8_t *es_native_build_id(void);
 /* Scratch that a kernel needs with a parameter struct of `bytes` bytes; UINT32_MAX if id or size are wrong. */
 uint32_t es_native_scratch_bytes(uint16_t kernel, const uint8_t *params, uint32_t bytes);
 
+/* es_depthwise_pitch_bytes; UINT32_MAX where `bytes` is no conv_params. */
+uint32_t es_native_pitch_bytes(const uint8_t *params, uint32_t bytes);
+
 /* Loads an image as a device would. macs_done: one value a node, at most `capacity`; may be NULL.
  * Returns a row of status.def; section and offset tell where.
  */

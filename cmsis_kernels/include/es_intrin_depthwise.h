@@ -14,10 +14,12 @@
 #define ES_INTRIN_DEPTHWISE_H
 
 #include "es_intrin.h"
+#include "es_parts.h"
 #include "es_types.h"
 
 /* Distances in bytes between the widened rows of a 3 x 3 filter. They are offsets inside the loop's instructions (LDRD
- * reaches 1020), so that one pointer serves three rows.
+ * reaches 1020), so that one pointer serves three rows. Plans follow this list whether the firmware has the loop or not
+ * (ES_HAS_three_<pitch>), so that scratch is the same.
  */
 #define ES_THREE_PITCHES(row) row(64) row(128) row(256) row(512) row(1008)
 
@@ -30,7 +32,7 @@ typedef struct {
     uint32_t skip_bytes;  /* from behind the last pair of windows of a row to the first of the next row */
     const int16_t *end;   /* `middle` of the row of windows behind the last */
     uint32_t left;        /* 256 * (out_w - 2); out_w is 2 or more */
-    uintptr_t loop;       /* es_three_loop, for the DSP extension */
+    uintptr_t loop;       /* es_three_loop */
     uint32_t pitch_bytes; /* this and the stride are for the plain form */
     uint32_t stride_w;
 } es_three_t;
@@ -270,13 +272,22 @@ ES_INLINE void es_widen_four(const int8_t *from, uint32_t step_bytes, uint32_t c
     "beq 4f\n"                            \
     "ldr pc, [sp, #28]\n"
 
+/* `yes` where the firmware has the loops of a pitch, else `no`. */
+#define ES_THREE_IF_1(yes, no) yes
+#define ES_THREE_IF_0(yes, no) no
+#define ES_THREE_IF_OF(has) ES_THREE_IF_##has
+#define ES_THREE_IF(has) ES_THREE_IF_OF(has)
+
 #define ES_THREE_LOOPS(pitch)                                                   \
+    ES_THREE_IF(ES_HAS_three_##pitch)(                                          \
     ES_THREE_PAIR(ES_THREE_PAIR_2, ".Les_three_2_" #pitch, #pitch) "b 2f\n"     \
     ES_THREE_PAIR(ES_THREE_PAIR_1, ".Les_three_1_" #pitch, #pitch)              \
-    ES_THREE_END(#pitch)
+    ES_THREE_END(#pitch), "")
 
 /* As addresses of Thumb code. */
-#define ES_THREE_PLACES(pitch) ".word .Les_three_1_" #pitch " + 1, .Les_three_2_" #pitch " + 1\n"
+#define ES_THREE_PLACES(pitch)         \
+    ES_THREE_IF(ES_HAS_three_##pitch)( \
+    ".word .Les_three_1_" #pitch " + 1, .Les_three_2_" #pitch " + 1\n", ".word 0, 0\n")
 /* clang-format on */
 
 /* Makes all windows; the channel's requantisation is short (es_requant.h). Outputs are out_c apart. */
@@ -289,7 +300,7 @@ __attribute__((naked, unused)) static void es_three_make(const es_three_t *three
                                                             "pop {r4-r11, pc}\n");
 }
 
-/* Where es_three_make is; each pitch is twice the one before, but for the last. */
+/* Where the loop is, 0 where the firmware has none; each pitch is twice the one before, but for the last. */
 static inline uintptr_t es_three_loop(uint32_t pitch_bytes, uint32_t stride_w) {
     const uint32_t number = 2 * (26 - es_clz(pitch_bytes - 1)) + stride_w - 1;
     uintptr_t loop;
@@ -399,7 +410,7 @@ static inline void es_three_make(const es_three_t *three, const uint32_t *filter
 
 static inline uintptr_t es_three_loop(uint32_t pitch_bytes, uint32_t stride_w) {
     (void)pitch_bytes, (void)stride_w;
-    return 0;
+    return 1; /* es_three_any is for all */
 }
 
 #endif

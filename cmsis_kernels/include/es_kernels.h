@@ -115,6 +115,9 @@ void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t 
                                    const es_channel_t *channels, int8_t *output, void *scratch);
 uint32_t es_depthwise_conv_2d_dense_s8_get_buffer_size(const es_conv_params_t *params);
 
+/* Which part three_<pitch> of es_parts.h it is fastest with; 0: none. */
+uint32_t es_depthwise_pitch_bytes(const es_conv_params_t *params);
+
 /* FULLY_CONNECTED with dense weights: row by row, or bands of vectors times tiles of unpacked rows.
  *
  * Math: above; each vector is one position, and none is padded.

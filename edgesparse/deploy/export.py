@@ -22,15 +22,35 @@ from edgesparse.files import read_file, write_file
 from edgesparse.image import Image
 from edgesparse.pipeline import Destination, Recipe, prepare_image
 
-__all__ = ["export_firmware", "given_firmware", "kernels_of"]
+__all__ = ["PARTS", "export_firmware", "given_firmware", "kernels_of", "parts_of"]
 
 SCHEMA_VERSION = 1
+
+# Of cmsis_kernels/include/es_parts.h. No image needs sparsify: weights are set to zero on the host.
+PARTS = (
+    *("sparsify", "classes", "depthwise_window"),
+    *("three_64", "three_128", "three_256", "three_512", "three_1008"),
+)
 
 
 def kernels_of(image: Image) -> tuple[str, ...]:
     """Names of the kernels that an image runs, in the order of kernels.def."""
     ids = {node["kernel"] for node in image.nodes}
     return tuple(name for name, row in native.table("kernel").items() if row.id in ids)
+
+
+def parts_of(image: Image) -> frozenset[str]:
+    """Which of PARTS an image needs, or is faster with."""
+    parts = set()
+    depthwise = native.number("kernel", "depthwise_conv_2d_dense_s8")
+    for node, params in zip(image.nodes, image.node_params(), strict=True):
+        if node["op"] == native.number("op", "conv_2d"):
+            if native.layout("conv_params").unpack(params)["classes"]:
+                parts.add("classes")
+        elif node["kernel"] == depthwise:
+            is_window = native.scratch_bytes(depthwise, params) == 0
+            parts.add("depthwise_window" if is_window else f"three_{native.pitch_bytes(params)}")
+    return frozenset(parts) & set(PARTS)
 
 
 def export_firmware(
@@ -81,7 +101,9 @@ def _build_for(board: Board, image: Image, progress: Callable[[str], None] | Non
     if progress is not None:
         progress(f"building the firmware of {board.name} for {image.meta.name}")
     with TemporaryDirectory(prefix="edgesparse-") as folder:
-        return read_file(build_firmware(board, Path(folder), only=kernels_of(image)).path)
+        without = [part for part in PARTS if part not in parts_of(image)]
+        kernels = kernels_of(image)
+        return read_file(build_firmware(board, Path(folder), only=kernels, without=without).path)
 
 
 def given_firmware(path: Path, board: Board) -> Firmware:

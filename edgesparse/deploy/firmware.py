@@ -220,7 +220,12 @@ def firmware_at_hand(board: Board, build_id: str) -> Firmware | None:
 
 
 def build_firmware(
-    board: Board, folder: Path, *, app: Path | None = None, only: Sequence[str] = ()
+    board: Board,
+    folder: Path,
+    *,
+    app: Path | None = None,
+    only: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> Firmware:
     """Build ``<board>.elf`` in `folder`: all of it, or nothing that another process could see.
 
@@ -229,6 +234,7 @@ def build_firmware(
         folder: an existing folder; keeps what a later build can use again.
         app: folder of C files to link in place of ``firmware/app``.
         only: the kernels that it has; empty for all.
+        without: the parts of ``es_parts.h`` that it has not.
 
     Raises:
         MissingToolError: the Arm compiler, CMake or Ninja is missing.
@@ -246,6 +252,7 @@ def build_firmware(
         f"-DPython_EXECUTABLE={sys.executable}",
         f"-DES_BOARD={board.name}",
         f"-DES_ONLY_KERNELS={','.join(only)}",
+        f"-DES_WITHOUT={','.join(without)}",
     ]
     if app is not None:
         configure.append(f"-DES_APP={app}")

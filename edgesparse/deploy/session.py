@@ -431,7 +431,8 @@ def check_hello(hello: Hello) -> None:
 def _refusal(hello: Hello) -> ImageRefusedError:
     section = hello.model_section
     where = "header" if section == 0 else native.name_of("section", section)
-    hint = "put a model onto the device" if hello.model_status == "no_model" else None
+    hints = {"no_model": "put a model onto the device", "left_out": _WHOLE}
+    hint = hints.get(hello.model_status)
     return ImageRefusedError(hello.model_status, where, hello.model_offset, hint=hint)
 
 

@@ -4,6 +4,7 @@
 
 #include "es_build_id.h"
 #include "es_paint.h"
+#include "es_parts.h"
 #include "es_port.h"
 #include "es_sparsify.h"
 #include "es_sums.h"
@@ -14,11 +15,6 @@
 #define FOREVER UINT32_MAX   /* count of a RUN that goes on until ABORT */
 #define MEMORY_WIRE_BYTES (sizeof(es_memory_t) + ES_FRAME_WIRE_MAX - ES_PAYLOAD_MAX)
 #define OVERRUN_BYTES 1024u /* painted behind the image's arena, to see who writes there */
-
-/* 0 in firmware for one model, where SPARSIFY is left out. */
-#ifndef ES_HAS_SPARSIFY
-#define ES_HAS_SPARSIFY 1
-#endif
 
 #define RUN_DUMP 1u
 #define RUN_RESET_STATE 2u
@@ -84,7 +80,7 @@ static uint32_t arena_used_bytes(void) { return app.model_status == ES_STATUS_ok
 
 /* Whether the model runs from its copy behind its arena; see move_to_ram. */
 static bool is_in_ram(void) {
-    return ES_HAS_SPARSIFY && app.model_status == ES_STATUS_ok &&
+    return ES_HAS_sparsify && app.model_status == ES_STATUS_ok &&
            app.model.image == app.port->arena.base + arena_used_bytes();
 }
 
@@ -421,7 +417,7 @@ static es_status_t on_sparsify(const es_frame_t *frame) {
     es_sparsify_t how;
     es_sparsified_t done = {.unit = app.port->unit};
     uint8_t *image;
-    if (!ES_HAS_SPARSIFY) {
+    if (!ES_HAS_sparsify) {
         return ES_STATUS_left_out;
     }
     memcpy(&how, frame->payload, sizeof(how));

@@ -67,10 +67,13 @@ if(ES_ONLY_KERNELS)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
         firmware/only_kernels.py cmsis_kernels/tables/kernels.def cmsis_kernels/tables/encodings.def cmsis_kernels/tables/skips.def
         firmware/runtime/tables/ops.def)
-    set_source_files_properties(firmware/app/es_app.c PROPERTIES COMPILE_DEFINITIONS "ES_HAS_SPARSIFY=0")
     set_source_files_properties(firmware/runtime/es_tables.c PROPERTIES COMPILE_DEFINITIONS
         "ES_KERNEL_ROWS=\"${only_dir}/kernels.def\";ES_ENCODING_ROWS=\"${only_dir}/encodings.def\";ES_OP_ROWS=\"${only_dir}/ops.def\";ES_SKIPS_ROWS=\"${only_dir}/skips.def\"")
 endif()
+string(REPLACE "," ";" without "${ES_WITHOUT}")
+foreach(part IN LISTS without)
+    target_compile_definitions(firmware PRIVATE "ES_HAS_${part}=0")
+endforeach()
 separate_arguments(optimize NATIVE_COMMAND "${ES_OPTIMIZE}")
 target_compile_options(firmware PRIVATE ${board_flags} ${optimize} -ffunction-sections -fdata-sections)
 # Where time is not spent, size counts: plans, checks, and loops that are assembler inside.

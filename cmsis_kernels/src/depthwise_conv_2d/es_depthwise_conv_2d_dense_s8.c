@@ -87,6 +87,11 @@ uint32_t es_depthwise_conv_2d_dense_s8_get_buffer_size(const es_conv_params_t *p
     return es_size_add(es_size_mul(plan.in_rows, es_size_mul(plan.pitch, 2)), filters_bytes);
 }
 
+uint32_t es_depthwise_pitch_bytes(const es_conv_params_t *params) {
+    const es_depthwise_plan_t plan = plan_of(params);
+    return plan.three ? 2 * plan.pitch : 0;
+}
+
 /* Moves the rows of a full strip that the next one needs too to its beginning; returns how many. */
 static uint32_t keep_rows(const es_depthwise_plan_t *plan, int16_t *rows_at) {
     const uint32_t done = plan->strip * (uint32_t)plan->params.stride_h;
@@ -134,9 +139,10 @@ static void make_image(es_depthwise_strip_t *strip, const es_depthwise_block_t *
 }
 
 /* Widens the filters of `count` channels; true where they are for es_three_t. */
-static bool widen_filters(const es_depthwise_plan_t *plan, const int8_t *weights, const es_channel_t *channels,
+static bool widen_filters(const es_depthwise_strip_t *strip, const int8_t *weights, const es_channel_t *channels,
                           uint32_t first, uint32_t count, void *filters) {
-    bool three = plan->three;
+    const es_depthwise_plan_t *const plan = strip->plan;
+    bool three = strip->three.loop != 0;
     for (uint32_t i = 0; i < count && three; i++) {
         three = es_scale_of(&channels[first + i]).shift <= 31;
     }
@@ -159,7 +165,7 @@ static void clamp_all(int8_t *output, uint32_t count, const es_output_t *out) {
 
 void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t *input, const uint8_t *weights,
                                    const es_channel_t *channels, int8_t *output, void *scratch) {
-    if (es_depthwise_is_window(params)) {
+    if (ES_HAS_depthwise_window && es_depthwise_is_window(params)) {
         es_depthwise_make_window(params, input, (const int8_t *)weights, channels, output);
         return;
     }
@@ -178,7 +184,7 @@ void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t 
                                   channels, plan.strip, false,   es_depthwise_three(&plan, rows_at)};
     const int8_t *image = input;
     for (uint32_t first = 0; first < (uint32_t)p->out_c; first += count) {
-        strip.is_three = widen_filters(&plan, (const int8_t *)weights, channels, first, count, filters);
+        strip.is_three = widen_filters(&strip, (const int8_t *)weights, channels, first, count, filters);
         for (uint32_t batch = 0; batch < (uint32_t)p->batches; batch++) {
             make_image(&strip, &whole, image + batch * in_bytes, output + first + batch * out_bytes);
         }

@@ -2,7 +2,7 @@
 
 es_classes_t es_classes_of(const es_conv_params_t *params, const es_channel_t *channels, const int8_t *output) {
     es_classes_t classes = {NULL, NULL, output, (uint32_t)params->out_c, params->classes};
-    if (classes.count != 0) {
+    if (ES_HAS_classes && classes.count != 0) {
         classes.amounts = (const int16_t *)(const void *)(channels + classes.rows);
         classes.positions = (const uint8_t *)(classes.amounts + classes.count * classes.rows);
     }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "es_intrin.h"
+#include "es_parts.h"
 #include "es_types.h"
 
 typedef struct {
@@ -20,6 +21,9 @@ typedef struct {
 } es_classes_t;
 
 es_classes_t es_classes_of(const es_conv_params_t *params, const es_channel_t *channels, const int8_t *output);
+
+/* Whether there are amounts. */
+ES_INLINE bool es_classes_any(const es_classes_t *classes) { return ES_HAS_classes && classes->amounts != NULL; }
 
 /* The classes of the position that an output belongs to and of those behind it; where there are amounts. */
 const uint8_t *es_classes_at(const es_classes_t *classes, const int8_t *output);

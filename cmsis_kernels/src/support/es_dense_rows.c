@@ -81,7 +81,7 @@ void es_dense_rows_band(const es_dense_rows_t *dense, const es_dense_band_t *ban
         int8_t *to = output + first;
         uint32_t *const end =
             es_tile_pack_rows(rows, channels, dense->weights + (size_t)first * dense->groups * 4, &walk);
-        const bool matter = dense->classes.amounts != NULL && es_classes_matter(&dense->classes, first, ES_TILE_ROWS);
+        const bool matter = es_classes_any(&dense->classes) && es_classes_matter(&dense->classes, first, ES_TILE_ROWS);
         const es_channel_t *const exact = all_short(channels, &dense->out) ? NULL : channels;
         if (exact != NULL) {
             *end = ES_TILE_SUMS;
@@ -111,7 +111,7 @@ void es_dense_rows_one(const es_dense_rows_t *dense, const uint32_t *packed, int
     const int16_t *amounts = NULL;
     const size_t row_bytes = (size_t)dense->groups * 4;
     uint32_t count;
-    if (dense->classes.amounts != NULL) {
+    if (es_classes_any(&dense->classes)) {
         amounts = es_classes_amounts(&dense->classes, *es_classes_at(&dense->classes, output), 0);
     }
     for (uint32_t first = 0; first < dense->rows; first += count) {

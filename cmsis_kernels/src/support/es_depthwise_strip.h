@@ -36,8 +36,8 @@ typedef struct {
     const uint32_t *filters;
     const es_channel_t *channels; /* of the first output channel */
     uint32_t rows;
-    bool is_three;    /* the filters are for es_three_make: plan->three, and all channels are short */
-    es_three_t three; /* of the first channel, but for `end` */
+    bool is_three;    /* the filters are for es_three_make: there is a loop, and all channels are short */
+    es_three_t three; /* of the first channel, but for `end`; its `loop` is 0 where there is none */
 } es_depthwise_strip_t;
 
 /* Input rows that are inside the image, and where they are widened to. */
@@ -68,7 +68,7 @@ es_depthwise_block_t es_depthwise_block(const es_depthwise_plan_t *plan, int32_t
 /* Widens it for `lanes` channels, the first of which `image` points at. */
 void es_depthwise_widen_block(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *image);
 
-/* What es_three_make needs to know of all strips, if plan->three. */
+/* What es_three_make needs to know of all strips, if plan->three; else its `loop` is 0. */
 es_three_t es_depthwise_three(const es_depthwise_plan_t *plan, const int16_t *rows_at);
 
 /* Makes a strip of all output channels of `lanes` input channels; `output` points at its first value. */

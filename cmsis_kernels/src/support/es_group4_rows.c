@@ -158,7 +158,7 @@ void es_group4_rows_tiles(const es_group4_rows_t *sparse, const uint32_t *tiles,
         row->last = last;
         row->is_odd = (uint32_t)(last - entries) % 2;
         row->tile_bytes = sparse->columns / 4 * ES_GROUP4_TILE_BYTES;
-        if (sparse->classes.amounts != NULL && es_classes_matter(&sparse->classes, place, 1)) {
+        if (es_classes_any(&sparse->classes) && es_classes_matter(&sparse->classes, place, 1)) {
             make_classes(sparse, channel, row, (const uint8_t *)tiles, positions);
         } else {
             make_tiles(sparse, channel, row, (const uint8_t *)tiles, positions);

@@ -346,7 +346,7 @@ static void multiply_spans(const es_skip_block_t *block, const es_lists_span_t *
 
 /* The classes of the positions from an output on, or NULL. */
 static const uint8_t *classes_at(const es_skip_block_t *block, const int8_t *output) {
-    return block->classes.amounts == NULL ? NULL : es_classes_at(&block->classes, output);
+    return es_classes_any(&block->classes) ? es_classes_at(&block->classes, output) : NULL;
 }
 
 /* A row of `positions` outputs under `count` tap rows. `fast`: block is short and whole, lanes hold any window, and there
@@ -382,7 +382,7 @@ void es_skip_multiply(const es_skip_lists_t *lists, es_skip_block_t *block, uint
     const uint32_t end = out_y + rows_here(lists, out_y);
     const uint32_t columns = (uint32_t)(window->kernel_h * window->kernel_w) * (uint32_t)window->in_c;
     const bool is_simple = window->kernel_h <= SPANS && (window->dilation_w == 1 || window->kernel_w == 1);
-    const bool is_plain = block->rows == ES_SKIP_ROWS && block->classes.amounts == NULL;
+    const bool is_plain = block->rows == ES_SKIP_ROWS && !es_classes_any(&block->classes);
     const bool is_fast = block->is_short && is_plain && columns <= lists->limit;
     for (; out_y < end; out_y++) {
         const uint32_t positions = es_window_is_pixel(window) ? pixels_of(lists, out_y) : (uint32_t)window->out_w;

@@ -493,7 +493,7 @@ static void make_band(const run_t *run, const band_t *band) {
         const es_sparse_list_t entries = run->sparse->list(&cursor, layout->columns, &operands, run->list);
         close_lists(&row, run->list, &entries);
         set_channel(&row, &run->weights.channels[i], &run->weights.out, entries.sum);
-        if (run->classes.amounts != NULL && es_classes_matter(&run->classes, i, 1)) {
+        if (es_classes_any(&run->classes) && es_classes_matter(&run->classes, i, 1)) {
             make_class_tiles(&row, &run->weights.out, band, &run->classes, i);
         } else {
             make_tiles(&row, &run->weights.out, band, band->output + i);

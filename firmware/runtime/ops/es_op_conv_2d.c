@@ -1,6 +1,7 @@
 #include "es_kernels.h"
 #include "es_op_checks.h"
 #include "es_op_conv.h"
+#include "es_parts.h"
 
 /* Behind the channels: amounts for the biases of each class, and the class of each position. The bounds keep every kernel
  * with sparse weights from making positions one by one.
@@ -36,6 +37,9 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
     }
     ES_TRY(es_check_conv_weights(model, p, kernel, es_conv_tap_positions, facts));
     if (p->classes != 0) {
+        if (!ES_HAS_classes) {
+            return ES_STATUS_left_out;
+        }
         ES_TRY(check_classes(model, p, facts));
     }
     const uint32_t columns = (uint32_t)(p->kernel_h * p->kernel_w) * (uint32_t)p->in_c;

@@ -1,5 +1,6 @@
 #include "es_op_checks.h"
 #include "es_op_conv.h"
+#include "es_parts.h"
 
 /* Weights are taps x out_c: a row is one tap, read at the tap's positions by every output channel. */
 static es_status_t check(const es_model_t *model, const es_node_t *node, const es_kernel_t *kernel,
@@ -8,6 +9,9 @@ static es_status_t check(const es_model_t *model, const es_node_t *node, const e
     ES_TRY(es_check_conv(model, node, p));
     if (p->classes != 0 || p->out_c % p->in_c != 0 || (int64_t)p->kernel_h * p->kernel_w * p->out_c > ES_MAX_DIM) {
         return ES_STATUS_bad_params;
+    }
+    if (!ES_HAS_depthwise_window && es_conv_scratch_bytes(kernel, p) == 0) { /* only a window needs none */
+        return ES_STATUS_left_out;
     }
     const uint32_t taps = (uint32_t)(p->kernel_h * p->kernel_w);
     const uint32_t channels = (uint32_t)p->out_c;
