@@ -15,14 +15,15 @@ enum {
 int32_t es_encoding_squares_check(const uint8_t *weights, uint32_t bytes, uint32_t rows, uint32_t columns) {
     const uint64_t padded = ((uint64_t)columns + 3) / 4 * 4;
     const uint64_t padded_rows = ((uint64_t)rows + 1) / 2 * 2; /* at most 2^32, as padded is */
+    const uint64_t half_bytes = padded_rows / 2 * padded;      /* at most 2^63: no wrap, and no 64-bit division */
     if (bytes > INT32_MAX) {
         return INT32_MAX;
     }
-    if (padded != 0 && padded_rows > bytes / padded) {
+    if (half_bytes > bytes / 2) {
         return (int32_t)bytes;
     }
-    if (bytes != padded_rows * padded) {
-        return (int32_t)(padded_rows * padded);
+    if (bytes != 2 * half_bytes) {
+        return (int32_t)(2 * half_bytes);
     }
     uint32_t at = 0;
     for (uint32_t first = 0; first < padded_rows; first += BLOCK_ROWS) {
