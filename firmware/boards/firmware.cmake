@@ -89,11 +89,14 @@ file(GLOB small_sources CONFIGURE_DEPENDS
     cmsis_kernels/src/depthwise_conv_2d/es_depthwise_conv_2d_dense_s8.c cmsis_kernels/src/encoding/*.c
     cmsis_kernels/src/mean/*.c cmsis_kernels/src/resize_nearest_neighbor/*.c cmsis_kernels/src/softmax/*.c
     cmsis_kernels/src/support/es_broadcast.c cmsis_kernels/src/support/es_classes.c
-    cmsis_kernels/src/support/es_depthwise_block.c
-    cmsis_kernels/src/support/es_depthwise_strip.c cmsis_kernels/src/support/es_depthwise_window.c
-    cmsis_kernels/src/support/es_requant.c
+    cmsis_kernels/src/support/es_depthwise_block.c cmsis_kernels/src/support/es_requant.c
     cmsis_kernels/src/support/es_size.c cmsis_kernels/src/support/es_sparse_conv.c
     cmsis_kernels/src/support/es_steps.c cmsis_kernels/src/support/es_window.c cmsis_kernels/src/transpose_conv/*.c)
+# Firmware for one model is made to be small, so there loops of depthwise layers other than 3x3 are, too.
+if(ES_ONLY_KERNELS)
+    list(APPEND small_sources
+        cmsis_kernels/src/support/es_depthwise_strip.c cmsis_kernels/src/support/es_depthwise_window.c)
+endif()
 set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Os)
 # A loop that copies or fills must not become a call of the very function that it is in.
 set_source_files_properties("${boards_dir}/memory.c" PROPERTIES

@@ -56,8 +56,8 @@ def test_zeros_need_not_be_counted(board: Board) -> None:
     assert any(layer.activation_zeros for layer in usual.layers)
     assert not any(layer.activation_zeros for layer in without.layers)
     if not isinstance(board.runner, NativeRunner):
-        for cheaper, layer in zip(without.layers, usual.layers, strict=True):
-            assert cheaper.count < layer.count
+        # A layer that skips zeros looks for them itself where nobody has counted them.
+        assert without.end.count < usual.end.count
 
 
 def test_records_can_be_counted_and_are_sent_once(board: Board) -> None:
