@@ -8,7 +8,7 @@
 
 #include "es_frame.h"
 
-#define ES_LINK_RING_BYTES 4096u
+#define ES_LINK_RING_BYTES 3840u
 
 /* Bytes that the port has not taken yet. Zero-initialise. */
 typedef struct {
