@@ -130,7 +130,7 @@ def test_instructions_of_other_runs_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"".join([header, json.dumps(run).encode() + b"\n", *rest]))
     with pytest.raises(FormatError, match="the cycle model saw .* in the whole run"):
         replay(tmp_path / "log")
-    for malformed in (b"", b"{}\n"):
+    for malformed in (b"{}\n", b"[]\n"):
         path.write_bytes(malformed)
         with pytest.raises(FormatError, match=r"cycles\.jsonl"):
             replay(tmp_path / "log")
@@ -148,6 +148,8 @@ def test_without_the_model_all_else_is_the_same(
     monkeypatch.setattr(qemu, "plugin_path", lambda: no_plugin)
     refused = deploy(tmp_path / "refused")
     assert with_model["cycles_part"] == "ideal"
+    for document in (none, absent, refused):
+        del document["records"]  # a PING that came too early is asked again
     assert none == absent == refused
     assert "cycles_part" not in none
     assert "modelled_cycles" not in none["totals"]
