@@ -18,6 +18,7 @@ from rich.text import Text
 from typing_extensions import Self
 
 from edgesparse.blocks import block_rows
+from edgesparse.console import widen
 from edgesparse.errors import FormatError
 from edgesparse.meta import LayerMeta, Meta, unknown_layer
 from edgesparse.names import short_name
@@ -401,8 +402,6 @@ class _NodeSums:
 # --- The table ---------------------------------------------------------------------------------
 
 _NAME_MIN_WIDTH = 10
-# In a file or a pipe nothing has to be left out.
-_PLAIN_WIDTH = 160
 _REFRESH_S = 0.1
 
 _Row = Mapping[str, Any]
@@ -656,8 +655,7 @@ def show_table(
 ) -> None:
     """Print the document as render_table gives it, on stdout, at full width where nobody looks."""
     console = Console() if console is None else console
-    if not console.is_terminal:
-        console.width = max(console.width, _PLAIN_WIDTH)
+    widen(console)
     console.print(render_table(document, log=log))
 
 

@@ -14,12 +14,11 @@ from edgesparse.bench.compare import check_regression, compare, read_document
 from edgesparse.bench.measure import Bench, measure_all
 from edgesparse.bench.profile import file_name, folded_stacks
 from edgesparse.bench.tables import render_bench, render_comparison, render_profiles
+from edgesparse.console import widen
 from edgesparse.errors import UsageError
 from edgesparse.files import write_file
 
 __all__ = ["parse_names", "parse_shares", "run_bench"]
-
-_PLAIN_WIDTH = 160  # in a file or a pipe nothing has to be left out
 
 
 def parse_names(text: str) -> tuple[str, ...]:
@@ -80,8 +79,7 @@ def run_bench(
     earlier = None if against is None else read_document(against)
     document = measure_all(bench, notes.print)
     console = notes if json_file == "-" else Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, _PLAIN_WIDTH)
+    widen(console)
     for table in (*render_bench(document), *render_profiles(document)):
         console.print(table)
     if bench.profile:

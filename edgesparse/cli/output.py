@@ -8,8 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-# In a file or a pipe nothing has to be left out of a table.
-_PLAIN_WIDTH = 160
+from edgesparse.console import widen
 
 
 def print_json(document: Any) -> None:
@@ -21,6 +20,5 @@ def print_json(document: Any) -> None:
 def print_tables(*tables: Any) -> None:
     """Print rich tables; in a file or a pipe wide enough that nothing is left out."""
     console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, _PLAIN_WIDTH)
+    widen(console)
     console.print(*tables, sep="\n\n")
