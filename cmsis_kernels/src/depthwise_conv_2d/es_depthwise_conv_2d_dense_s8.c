@@ -61,7 +61,7 @@ static es_depthwise_plan_t plan_of(const es_conv_params_t *params) {
     plan.multiplier = p->in_c > 0 ? (uint32_t)p->out_c / (uint32_t)p->in_c : 0;
     plan.width = es_size_add(es_size_mul((uint32_t)p->kernel_w - 1, (uint32_t)p->dilation_w), 1);
     plan.height = es_size_add(es_size_mul((uint32_t)p->kernel_h - 1, (uint32_t)p->dilation_h), 1);
-    plan.pairs = plan.width / 2 + plan.width % 2;
+    plan.pairs = plan.width <= 2 ? 2 : plan.width / 2 + plan.width % 2;
     plan.filter = es_size_mul(plan.height, plan.pairs);
     const uint32_t steps = es_size_mul((uint32_t)p->out_w - 1, (uint32_t)p->stride_w);
     plan.lane = es_size_add(steps, es_size_mul(plan.pairs, 2));
@@ -155,7 +155,7 @@ static bool widen_filters(const es_depthwise_strip_t *strip, const int8_t *weigh
     return false;
 }
 
-/* es_three_make saturates to int8 only. */
+/* es_three_make and es_windows_make saturate to int8 only. */
 static void clamp_all(int8_t *output, uint32_t count, const es_output_t *out) {
     for (; count != 0; count--) {
         *output = (int8_t)es_clamp(*output, out->min, out->max);
@@ -191,7 +191,7 @@ void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t 
         image += plan.lanes;
         strip.channels += count;
     }
-    if (plan.three && out.short_limit == 0) {
+    if (out.short_limit == 0) {
         clamp_all(output, (uint32_t)p->batches * out_bytes, &out);
     }
 }

@@ -1,4 +1,5 @@
 #include "es_depthwise_strip.h"
+#include "es_intrin_windows.h"
 
 /* One output channel of a strip. */
 typedef struct {
@@ -24,56 +25,56 @@ static int32_t accumulate_one(const es_depthwise_plan_t *plan, const uint32_t *f
     return acc;
 }
 
-/* Adds the products of four outputs side by side. */
-ES_INLINE void accumulate(const es_depthwise_plan_t *plan, const uint32_t *filter, const int16_t *begin,
-                          uint32_t stride, int32_t acc[4]) {
-    const uint32_t pitch = plan->pitch;
-    const uint32_t pairs = plan->pairs;
-    for (uint32_t rows = plan->height; rows != 0; rows--) {
-        es_row_four(begin, &filter, pairs, stride, acc);
-        begin += pitch;
-    }
-}
-
-ES_INLINE void make_row(const es_depthwise_strip_t *strip, const one_t *one, const int16_t *a, uint32_t stride,
-                        int8_t *output) {
-    const es_channel_t *const channel = one->channel;
-    const uint32_t out_c = (uint32_t)strip->plan->params.out_c;
-    uint32_t left = (uint32_t)strip->plan->params.out_w;
-    for (; left >= 4; left -= 4) {
-        int32_t acc[4] = {channel->bias, channel->bias, channel->bias, channel->bias};
-        accumulate(strip->plan, one->filter, a, stride, acc);
-        for (uint32_t i = 0; i < 4; i += 2) {
-            es_requantize_two(acc[i], acc[i + 1], channel, strip->out, output, out_c);
-            output += 2 * out_c;
-        }
-        a += 4 * stride;
-    }
-    for (; left != 0; left--) {
-        const int32_t acc = accumulate_one(strip->plan, one->filter, a, channel->bias);
-        *output = es_requantize(acc, channel, strip->out);
-        output += out_c;
-        a += stride;
-    }
-}
-
-/* Any filter, stride and requantisation. */
-ES_APART void make_any(const es_depthwise_strip_t *strip, const one_t *one, int8_t *output) {
+/* Window by window: any filter, stride and requantisation. */
+static void make_any(const es_depthwise_strip_t *strip, const one_t *one, int8_t *output) {
     const es_conv_params_t *const p = &strip->plan->params;
-    const int16_t *a = one->rows_at;
+    const int16_t *row_at = one->rows_at;
     for (uint32_t row = 0; row < strip->rows; row++) {
-        make_row(strip, one, a, (uint32_t)p->stride_w, output);
-        a += (uint32_t)p->stride_h * strip->plan->pitch;
-        output += p->out_w * p->out_c;
+        const int16_t *a = row_at;
+        for (int32_t left = p->out_w; left != 0; left--) {
+            const int32_t acc = accumulate_one(strip->plan, one->filter, a, one->channel->bias);
+            *output = es_requantize(acc, one->channel, strip->out);
+            output += p->out_c;
+            a += p->stride_w;
+        }
+        row_at += (uint32_t)p->stride_h * strip->plan->pitch;
     }
+}
+
+/* What es_windows_make needs to know of all channels of a strip; it takes no windows where there are no four. */
+static es_windows_t windows_of(const es_depthwise_strip_t *strip) {
+    const es_depthwise_plan_t *const plan = strip->plan;
+    const es_conv_params_t *const p = &plan->params;
+    const uint32_t stride_bytes = 2 * (uint32_t)p->stride_w, pitch_bytes = 2 * plan->pitch;
+    const uint32_t out_w = (uint32_t)p->out_w;
+    const bool fits = ES_HAS_depthwise_general && out_w >= 4 && stride_bytes <= 4;
+    const es_windows_t windows = {
+        .first = strip->rows_at,
+        .height = plan->height,
+        .pairs = plan->pairs,
+        .row_skip_bytes = pitch_bytes - 4 * plan->pairs,
+        .out_c = (uint32_t)p->out_c,
+        .next_bytes = 4 * stride_bytes - pitch_bytes * (plan->height - 1) - 4 * plan->pairs,
+        .left = (out_w - 4) << 9 | (stride_bytes & 4) << 6,
+        .next_row_bytes = pitch_bytes * (uint32_t)p->stride_h - out_w * stride_bytes,
+        .rows = fits ? strip->rows : 0,
+        .stride_bytes = stride_bytes,
+    };
+    return windows;
 }
 
 static void make_anys(const es_depthwise_strip_t *strip, int8_t *output) {
     const es_depthwise_plan_t *const plan = strip->plan;
     one_t one = {strip->rows_at, strip->filters, strip->channels};
+    es_windows_t windows = windows_of(strip);
     for (uint32_t lane = 0; lane < plan->lanes; lane++) {
+        windows.first = one.rows_at;
         for (uint32_t i = 0; i < plan->multiplier; i++) {
-            make_any(strip, &one, output);
+            if (ES_HAS_depthwise_general && windows.rows != 0 && es_scale_of(one.channel).shift <= 31) {
+                es_windows_make(&windows, one.filter, one.channel, output);
+            } else {
+                make_any(strip, &one, output);
+            }
             one.filter += plan->filter;
             one.channel++;
             output++;

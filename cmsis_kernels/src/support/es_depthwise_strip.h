@@ -19,7 +19,7 @@ typedef struct {
     uint32_t multiplier;     /* output channels of an input channel */
     uint32_t width;          /* columns from the filter's first to its last */
     uint32_t height;         /* rows likewise */
-    uint32_t pairs;          /* words of a filter's row */
+    uint32_t pairs;          /* words of a filter's row, 2 or more */
     uint32_t lane;           /* int16 of a channel's widened row, even */
     uint32_t pitch;          /* int16 of a row of all lanes */
     uint32_t strip;          /* output rows at a time */
