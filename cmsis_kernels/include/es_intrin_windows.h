@@ -184,52 +184,56 @@ __attribute__((naked, unused)) static void es_windows_make(const es_windows_t *w
 
 #else
 
-/* Four windows, `stride` columns apart. */
+/* Adds the products of four windows, `stride` columns apart. */
 ES_INLINE void es_windows_sum(const es_windows_t *windows, const int16_t *a, uint32_t stride, const int16_t *w,
                               uint32_t sums[4]) {
     const uint32_t taps = 2 * windows->pairs;
     uint32_t sum0 = sums[0], sum1 = sums[1], sum2 = sums[2], sum3 = sums[3];
     for (uint32_t rows = windows->height; rows != 0; rows--) {
-        for (const int16_t *const end = w + taps; w != end; a++) {
-            const int32_t tap = *w++;
-            sum0 += (uint32_t)(tap * a[0]);
-            sum1 += (uint32_t)(tap * a[stride]);
-            sum2 += (uint32_t)(tap * a[2 * stride]);
-            sum3 += (uint32_t)(tap * a[3 * stride]);
+        for (const int16_t *const end = w + taps; w != end; w += 2) {
+            const int32_t w0 = w[0], w1 = w[1];
+            sum0 = es_add_product(w1, a[1], es_add_product(w0, a[0], sum0));
+            sum1 = es_add_product(w1, a[stride + 1], es_add_product(w0, a[stride], sum1));
+            sum2 = es_add_product(w1, a[2 * stride + 1], es_add_product(w0, a[2 * stride], sum2));
+            sum3 = es_add_product(w1, a[3 * stride + 1], es_add_product(w0, a[3 * stride], sum3));
+            a += 2;
         }
         a += windows->row_skip_bytes / 2;
     }
     sums[0] = sum0, sums[1] = sum1, sums[2] = sum2, sums[3] = sum3;
 }
 
-ES_INLINE void es_windows_any(const es_windows_t *windows, uint32_t stride, const int16_t *w,
-                              const es_channel_t *channel, int8_t *output) {
-    const es_scale_t scale = es_scale_of(channel);
-    const uint32_t bias = (uint32_t)channel->bias, out_c = windows->out_c;
-    const uint32_t out_w = windows->left / 512 + 4;
-    const uint32_t row = (windows->next_row_bytes / 2) + out_w * stride;
-    const int16_t *a = windows->first;
-    for (uint32_t rows = windows->rows; rows != 0; rows--) {
-        for (uint32_t x = 0; x < out_w; x += 4) {
-            const uint32_t at = x + 4 <= out_w ? x : out_w - 4;
-            uint32_t sums[4] = {bias, bias, bias, bias};
-            es_windows_sum(windows, a + at * stride, stride, w, sums);
-            for (uint32_t i = 0; i < 4; i++) {
-                output[(at + i) * out_c] = (int8_t)es_requantize_short((int32_t)sums[i], &scale);
-            }
-        }
-        a += row;
-        output += out_w * out_c;
-    }
+ES_APART void es_windows_sum_1(const es_windows_t *windows, const int16_t *a, const int16_t *w, uint32_t sums[4]) {
+    es_windows_sum(windows, a, 1, w, sums);
+}
+
+ES_APART void es_windows_sum_2(const es_windows_t *windows, const int16_t *a, const int16_t *w, uint32_t sums[4]) {
+    es_windows_sum(windows, a, 2, w, sums);
 }
 
 static inline void es_windows_make(const es_windows_t *windows, const uint32_t *filter, const es_channel_t *channel,
                                    int8_t *output) {
     const int16_t *const w = (const int16_t *)(const void *)filter;
-    if (windows->stride_bytes == 2) {
-        es_windows_any(windows, 1, w, channel, output);
-    } else {
-        es_windows_any(windows, 2, w, channel, output);
+    const es_scale_t scale = es_scale_of(channel);
+    const uint32_t bias = (uint32_t)channel->bias, out_c = windows->out_c;
+    const uint32_t out_w = windows->left / 512 + 4, stride = windows->stride_bytes / 2;
+    const int16_t *row_at = windows->first;
+    for (uint32_t rows = windows->rows; rows != 0; rows--) {
+        for (uint32_t x = 0; x < out_w; x += 4) {
+            const uint32_t first = x + 4 <= out_w ? x : out_w - 4;
+            const int16_t *const a = row_at + first * stride;
+            uint32_t sums[4] = {bias, bias, bias, bias};
+            if (stride == 1) {
+                es_windows_sum_1(windows, a, w, sums);
+            } else {
+                es_windows_sum_2(windows, a, w, sums);
+            }
+            for (uint32_t i = 0; i < 4; i++) {
+                output[(first + i) * out_c] = (int8_t)es_requantize_short((int32_t)sums[i], &scale);
+            }
+        }
+        row_at += windows->next_row_bytes / 2 + out_w * stride;
+        output += out_w * out_c;
     }
 }
 
