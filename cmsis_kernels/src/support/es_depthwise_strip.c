@@ -35,6 +35,7 @@ es_windows_t es_depthwise_windows(const es_depthwise_plan_t *plan, const int16_t
     const es_conv_params_t *const p = &plan->params;
     const uint32_t stride_bytes = 2 * (uint32_t)p->stride_w, pitch_bytes = 2 * plan->pitch;
     const uint32_t out_w = (uint32_t)p->out_w;
+    const bool fits = out_w - 4 < 1U << 22 && stride_bytes <= 4; /* 4 windows at least, and `left` is positive */
     const es_windows_t windows = {
         .first = rows_at,
         .height = plan->height,
@@ -44,7 +45,7 @@ es_windows_t es_depthwise_windows(const es_depthwise_plan_t *plan, const int16_t
         .next_bytes = 4 * stride_bytes - pitch_bytes * (plan->height - 1) - 4 * plan->pairs,
         .left = (out_w - 4) << 9 | (stride_bytes & 4U) << 6,
         .next_row_bytes = pitch_bytes * (uint32_t)p->stride_h - out_w * stride_bytes,
-        .rows = ES_HAS_depthwise_general && out_w >= 4 && stride_bytes <= 4 ? plan->strip : 0,
+        .rows = fits ? plan->strip : 0,
         .stride_bytes = stride_bytes,
     };
     return windows;
