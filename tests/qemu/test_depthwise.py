@@ -40,9 +40,7 @@ def image_of(shape: tuple[int, int, int], multiplier: int) -> Image:
         count = shape[2] * multiplier
         scales = [0.01] * count
         scales[1] = 40.0  # more than one: a shift to the left
-        w = b.constant(
-            rng.integers(-127, 128, (1, *kernel, count)).astype(np.int8), scales, axis=3
-        )
+        w = b.constant(rng.integers(-127, 128, (1, *kernel, count)).astype(np.int8), scales, axis=3)
         bias = b.bias(rng.integers(-900, 900, count), x, w)
         y = b.depthwise_conv_2d(
             x,
