@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgesparse import native, ops
 from edgesparse.edges import device_input, device_output, input_meta, output_meta
-from edgesparse.encode import encode
+from edgesparse.encode import Goal, encode
 from edgesparse.image import Image, build_image
 from edgesparse.inputs import Inputs, rows_for
 from edgesparse.model import Model, Node
@@ -39,6 +39,8 @@ Rows = NDArray[np.int8]
 """The values of one tensor in every row, of shape [rows, elements]."""
 
 _LEAST_ROWS_A_THREAD = 8
+# Values are those of any choice of kernels; here, dense ones are the fastest (DESIGN.md, Search).
+_GOAL = Goal(skip_activations=False)
 
 
 def has_state(model: Model) -> bool:
@@ -110,7 +112,7 @@ def run_tensors(
     if needed:
         part = _part(model, given, needed)
         arrays = [given[index] for index in part.inputs]
-        image = build_image(encode(part))
+        image = build_image(encode(part, encoding="dense", goal=_GOAL))
         found |= zip(needed, run_image_rows(image, arrays, threads=threads), strict=True)
     return {index: found[root] for index, root in roots.items()}
 
