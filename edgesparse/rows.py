@@ -27,6 +27,7 @@ __all__ = [
     "Rows",
     "count_zeros",
     "device_rows",
+    "fast_image",
     "follows",
     "has_state",
     "logits_of",
@@ -39,8 +40,6 @@ Rows = NDArray[np.int8]
 """The values of one tensor in every row, of shape [rows, elements]."""
 
 _LEAST_ROWS_A_THREAD = 8
-# Values are those of any choice of kernels; here, dense ones are the fastest (DESIGN.md, Search).
-_GOAL = Goal(skip_activations=False)
 
 
 def has_state(model: Model) -> bool:
@@ -87,6 +86,14 @@ def follows(model: Model, indices: Iterable[int]) -> set[int]:
     return found
 
 
+def fast_image(model: Model) -> Image:
+    """An image with the kernels that are the fastest in this process, dense ones.
+
+    Outputs and zeros are those of any image of the model.  Raises what encode raises.
+    """
+    return build_image(encode(model, encoding="dense", goal=Goal(skip_activations=False)))
+
+
 def run_tensors(
     model: Model,
     given: Mapping[int, Rows],
@@ -112,8 +119,7 @@ def run_tensors(
     if needed:
         part = _part(model, given, needed)
         arrays = [given[index] for index in part.inputs]
-        image = build_image(encode(part, encoding="dense", goal=_GOAL))
-        found |= zip(needed, run_image_rows(image, arrays, threads=threads), strict=True)
+        found |= zip(needed, run_image_rows(fast_image(part), arrays, threads=threads), strict=True)
     return {index: found[root] for index, root in roots.items()}
 
 
