@@ -60,7 +60,7 @@ def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", type=Path)
-    parser.add_argument("--rows", type=int, default=50)
+    parser.add_argument("--rows", type=int, default=200)
     arguments = parser.parse_args()
     paths = [arguments.models]
     if arguments.models.is_dir():
