@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from edgesparse.edges import device_input
-from edgesparse.encode import Zeros, encode
+from edgesparse.encode import Zeros
 from edgesparse.errors import UsageError
-from edgesparse.image import build_image
 from edgesparse.inputs import Inputs
 from edgesparse.meta import LayerMeta, Meta, ProfileMeta, TensorZerosMeta
 from edgesparse.model import Model
-from edgesparse.rows import Rows, count_zeros, device_rows, root_of, run_tensors
+from edgesparse.rows import Rows, count_zeros, device_rows, fast_image, root_of, run_tensors
 from edgesparse.telemetry.log import read_runs
 
 __all__ = ["ASSUMED_AFTER_RELU", "Profile", "assumed", "profile_rows", "profile_run"]
@@ -108,11 +107,11 @@ def _vector_pairs(model: Model, fed: Mapping[int, Rows]) -> dict[int, float]:
 
 
 def profile_rows(model: Model, inputs: Inputs, rows: Sequence[int], source: str) -> Profile:
-    """Run rows on this computer, with any kernels: the zeros are the same with all.
+    """Run rows on this computer: the zeros are the same with all kernels.
 
     Raises what rows_for raises.
     """
-    image = build_image(encode(model))
+    image = fast_image(model)
     fed = device_rows(model, inputs, rows)
     shares = _Shares()
     for counts in count_zeros(image, list(fed.values())):

@@ -19,13 +19,11 @@ import numpy as np
 
 from edgesparse import oracle
 from edgesparse.edges import input_meta
-from edgesparse.encode import encode
 from edgesparse.errors import EdgesparseError
-from edgesparse.image import build_image
 from edgesparse.inputs import feeds_for, load_inputs
 from edgesparse.model import load_model
 from edgesparse.outputs import finish_output, same_values
-from edgesparse.rows import device_rows, run_image_rows
+from edgesparse.rows import device_rows, fast_image, run_image_rows
 
 T = TypeVar("T")
 
@@ -36,7 +34,7 @@ def compare(path: Path, rows: int) -> tuple[float, float]:
     """Milliseconds a row, native and reference.  SystemExit where their outputs differ."""
     model, inputs = load_model(path), load_inputs(path.parent / "data.npz")
     run = range(min(rows, inputs.rows))
-    image = build_image(encode(model))
+    image = fast_image(model)
     given = list(device_rows(model, inputs, run).values())
     feeds = list(feeds_for([input_meta(model, index) for index in model.inputs], inputs, run))
     native_s, native = _timed(lambda: run_image_rows(image, given, threads=1))
@@ -62,7 +60,7 @@ def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", type=Path)
-    parser.add_argument("--rows", type=int, default=50)
+    parser.add_argument("--rows", type=int, default=200)
     arguments = parser.parse_args()
     paths = [arguments.models]
     if arguments.models.is_dir():

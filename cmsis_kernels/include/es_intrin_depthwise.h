@@ -1,6 +1,8 @@
-/* The inner loops of the dense depthwise convolution but that for filters other than 3 x 3 (es_intrin_windows.h), each for cores with the DSP extension and in plain C.
+/* The inner loops of the dense depthwise convolution but that for filters other than 3 x 3 (es_intrin_windows.h), each for
+ * cores with the DSP extension and in plain C; es_three_make with SSE2 too (es_intrin_sse2.h), for windows of which four or
+ * more lie side by side.
  *
- * After es_intrin.h the only header that asks which instruction set it is compiled for. Both forms give the same bytes
+ * After es_intrin.h the only header that asks which instruction set it is compiled for. All forms give the same bytes
  * and read and write the same scratch; es_depthwise_strip.h says how that is laid out.
  *
  *   es_three_widen_four  filters of four channels to the words that es_three_make reads
@@ -15,6 +17,9 @@
 #include "es_intrin.h"
 #include "es_parts.h"
 #include "es_types.h"
+#if defined(__SSE2__)
+#include "es_intrin_sse2.h"
+#endif
 
 /* Distances in bytes between the widened rows of a 3 x 3 filter. They are offsets inside the loop's instructions (LDRD
  * reaches 1020), so that one pointer serves three rows. Plans follow this list whether the firmware has the loop or not
@@ -347,9 +352,79 @@ ES_INLINE void es_three_any(const es_three_t *three, const int16_t *w, uint32_t 
     }
 }
 
+#if defined(__SSE2__)
+
+/* A row of taps four times: the first two, and the last one with the side of a pair that it is multiplied with. */
+typedef struct {
+    __m128i w01, w2;
+} es_taps_t;
+
+ES_INLINE es_taps_t es_taps(const int16_t *w, uint32_t stride) {
+    const uint32_t w12 = es_read_u32(w + 2);
+    const uint32_t w2 = stride == 1 ? w12 >> 16 : w12 & 0xffff0000U;
+    return (es_taps_t){_mm_set1_epi32((int32_t)es_read_u32(w)), _mm_set1_epi32((int32_t)w2)};
+}
+
+/* Adds it to four windows. Nothing is read that is not part of them. */
+ES_INLINE __m128i es_taps_add(__m128i sums, const int16_t *a, es_taps_t taps, uint32_t stride) {
+    if (stride == 1) {
+        const __m128i a01 = _mm_unpacklo_epi16(es_read_eight(a), es_read_eight(a + 1));
+        const __m128i a2 = _mm_unpacklo_epi16(es_read_eight(a + 2), _mm_setzero_si128());
+        return es_add_products(es_add_products(sums, a01, taps.w01), a2, taps.w2);
+    }
+    return es_add_products(es_add_products(sums, es_read_sixteen(a), taps.w01), es_read_sixteen(a + 1), taps.w2);
+}
+
+/* A line of four windows or more; the last four may be partly made already. */
+ES_INLINE void es_three_fours(const es_three_t *three, const int16_t *a, const int16_t *w, uint32_t stride,
+                              const es_channel_t *channel, int8_t *output) {
+    const uint32_t pitch = three->pitch_bytes / 2;
+    const uint32_t out_w = three->left / 256 + 2;
+    const uint32_t out_c = three->out_c;
+    const es_taps_t above = es_taps(w, stride), middle = es_taps(w + 4, stride), below = es_taps(w + 8, stride);
+    const __m128i bias = _mm_set1_epi32((int32_t)((uint32_t)channel->bias << 1));
+    const __m128i multiplier = _mm_set1_epi32(channel->multiplier), rounding = _mm_set1_epi32(channel->rounding);
+    const uint32_t shift = (uint32_t)channel->shift & 31U;
+    for (uint32_t x = 0; x < out_w; x += 4) {
+        const uint32_t from = x + 4 <= out_w ? x : out_w - 4;
+        const int16_t *const windows = a + from * stride;
+        int8_t *const to = output + from * out_c;
+        const __m128i upper = es_taps_add(es_taps_add(bias, windows - pitch, above, stride), windows, middle, stride);
+        const __m128i sums = es_taps_add(upper, windows + pitch, below, stride);
+        const __m128i scaled = es_shift_right(es_scale_doubled(sums, multiplier, rounding), shift);
+        const uint32_t bytes = (uint32_t)_mm_cvtsi128_si32(es_saturate(scaled, scaled));
+        to[0] = (int8_t)(bytes & 0xffU);
+        to[out_c] = (int8_t)(bytes >> 8 & 0xffU);
+        to[2 * out_c] = (int8_t)(bytes >> 16 & 0xffU);
+        to[3 * out_c] = (int8_t)(bytes >> 24);
+    }
+}
+
+ES_INLINE void es_three_wide(const es_three_t *three, const int16_t *w, uint32_t stride, const es_channel_t *channel,
+                             int8_t *output) {
+    const uint32_t out_w = three->left / 256 + 2;
+    const uint32_t step = three->skip_bytes / 2 + out_w / 2 * 2 * stride; /* from line to line */
+    for (const int16_t *a = three->middle; a != three->end; a += step) {
+        es_three_fours(three, a, w, stride, channel, output);
+        output += out_w * three->out_c;
+    }
+}
+
+#endif
+
 static inline void es_three_make(const es_three_t *three, const uint32_t *filter, const es_channel_t *channel,
                                  int8_t *output) {
     const int16_t *const w = (const int16_t *)(const void *)filter;
+#if defined(__SSE2__)
+    if (three->left >= 2 << 8) {
+        if (three->stride_w == 1) {
+            es_three_wide(three, w, 1, channel, output);
+        } else {
+            es_three_wide(three, w, 2, channel, output);
+        }
+        return;
+    }
+#endif
     if (three->stride_w == 1) {
         es_three_any(three, w, 1, channel, output);
     } else {

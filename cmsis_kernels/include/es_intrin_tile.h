@@ -2,7 +2,8 @@
  *
  * As es_intrin.h a header that asks for the instruction set, because the best tile and the best order of its operands
  * depend on it. Packed operands never leave scratch, so that their order is nobody else's business; their sizes are the
- * same in all forms. `groups` are four columns of the matrix each.
+ * same in all forms. `groups` are four columns of the matrix each. Hosts pack as cores without the DSP extension do; on x86-64
+ * the sums and the requantisation are made with SSE2 (es_intrin_sse2.h).
  *
  *   ES_TILE_ROWS                        rows of a tile
  *   ES_TILE_PAIR_WORDS                  words of a group of two packed columns
@@ -25,6 +26,9 @@
 
 #include "es_requant.h"
 #include "es_size.h"
+#if defined(__SSE2__)
+#include "es_intrin_sse2.h"
+#endif
 
 enum {
     ES_TILE_GROUP_BYTES = 16,
@@ -366,6 +370,30 @@ ES_INLINE void es_tile_add(int32_t acc[4][2], const uint32_t *rows, const uint32
                      : "cc", "memory");
 }
 
+#elif defined(__SSE2__)
+
+/* Four products of a row and a column become two sums, which are one in the end. */
+ES_INLINE void es_tile_add(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
+                           const es_tile_walk_t *walk) {
+    const __m128i zero = _mm_setzero_si128();
+    __m128i upper0 = zero, upper1 = zero, lower0 = zero, lower1 = zero; /* two rows each, with columns 0 and 1 */
+    for (uint32_t run = 0; run < walk->runs; run++) {
+        const uint32_t *a = columns + (size_t)run * walk->run_step * ES_TILE_PAIR_WORDS;
+        for (uint32_t left = walk->run_groups; left != 0; left--) {
+            const __m128i w = es_read_sixteen(rows), both = es_widen_low(es_read_eight(a));
+            const __m128i column0 = _mm_unpacklo_epi64(both, both), column1 = _mm_unpackhi_epi64(both, both);
+            upper0 = es_add_products(upper0, es_widen_low(w), column0);
+            upper1 = es_add_products(upper1, es_widen_low(w), column1);
+            lower0 = es_add_products(lower0, es_widen_high(w), column0);
+            lower1 = es_add_products(lower1, es_widen_high(w), column1);
+            rows += 4;
+            a += ES_TILE_PAIR_WORDS;
+        }
+    }
+    es_add_halves(&acc[0], upper0, upper1);
+    es_add_halves(&acc[2], lower0, lower1);
+}
+
 #else
 
 ES_INLINE void es_tile_add(int32_t acc[4][2], const uint32_t *rows, const uint32_t *columns,
@@ -392,11 +420,42 @@ static inline void es_tile_sum(int32_t acc[4][2], const uint32_t *rows, const ui
     es_tile_add(acc, rows + 21, columns, walk);
 }
 
-ES_INLINE void es_tile_put(const uint32_t *row, const int32_t acc[2], int8_t *output, uint32_t second) {
+#if defined(__SSE2__)
+
+/* Rows 2 * pair and the one behind it: row 0 column 0, row 0 column 1, row 1 column 0, row 1 column 1. */
+ES_INLINE __m128i es_tile_scale(const uint32_t *rows, const int32_t acc[4][2], uint32_t pair) {
+    const __m128i multipliers = es_read_eight(rows + 8 + 2 * pair), roundings = es_read_eight(rows + 12 + 2 * pair);
+    const __m128i scaled =
+        es_scale_doubled(_mm_slli_epi32(es_read_sixteen(acc[2 * pair]), 1),
+                         _mm_unpacklo_epi32(multipliers, multipliers), _mm_unpacklo_epi32(roundings, roundings));
+    const __m128i row0 = es_shift_right(scaled, rows[16 + 2 * pair]);
+    const __m128i row1 = es_shift_right(scaled, rows[17 + 2 * pair]);
+    return _mm_unpacklo_epi64(row0, _mm_unpackhi_epi64(row1, row1));
+}
+
+ES_INLINE void es_tile_put(const uint32_t *rows, const int32_t acc[4][2], int8_t *output, uint32_t second) {
+    const __m128i bytes = es_saturate(es_tile_scale(rows, acc, 0), es_tile_scale(rows, acc, 1));
+    const __m128i column0 = _mm_and_si128(bytes, _mm_set1_epi16(0xff)), column1 = _mm_srli_epi16(bytes, 8);
+    es_write_u32(output + second, (uint32_t)_mm_cvtsi128_si32(_mm_packus_epi16(column1, column1)));
+    es_write_u32(output, (uint32_t)_mm_cvtsi128_si32(_mm_packus_epi16(column0, column0)));
+}
+
+#else
+
+ES_INLINE void es_tile_put_row(const uint32_t *row, const int32_t acc[2], int8_t *output, uint32_t second) {
     const es_scale_t scale = {(int32_t)row[8], (int32_t)row[12], row[16]};
     output[second] = (int8_t)es_requantize_short(acc[1], &scale);
     output[0] = (int8_t)es_requantize_short(acc[0], &scale);
 }
+
+ES_INLINE void es_tile_put(const uint32_t *rows, const int32_t acc[4][2], int8_t *output, uint32_t second) {
+    es_tile_put_row(rows, acc[0], output, second);
+    es_tile_put_row(rows + 1, acc[1], output + 1, second);
+    es_tile_put_row(rows + 2, acc[2], output + 2, second);
+    es_tile_put_row(rows + 3, acc[3], output + 3, second);
+}
+
+#endif
 
 ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const es_tile_walk_t *walk,
                             const es_tile_places_t *places) {
@@ -410,10 +469,7 @@ ES_INLINE void es_tile_make(const uint32_t *rows, const uint32_t *columns, const
             return;
         }
         columns += (size_t)walk->pair_step * ES_TILE_PAIR_WORDS;
-        es_tile_put(rows, acc[0], output, second);
-        es_tile_put(rows + 1, acc[1], output + 1, second);
-        es_tile_put(rows + 2, acc[2], output + 2, second);
-        es_tile_put(rows + 3, acc[3], output + 3, second);
+        es_tile_put(rows, acc, output, second);
         output += step;
     }
 }
@@ -453,6 +509,30 @@ ES_INLINE void es_dot_rows(int32_t acc[4], const uint8_t *const rows[4], const u
           [acc0] "+&r"(acc[0]), [acc1] "+&r"(acc[1]), [acc2] "+&r"(acc[2]), [acc3] "+&r"(acc[3]), [groups] "+&r"(groups)
         :
         : "cc", "memory");
+}
+
+#elif defined(__SSE2__)
+
+ES_INLINE void es_dot_rows(int32_t acc[4], const uint8_t *const rows[4], const uint32_t *column, uint32_t groups) {
+    __m128i sums[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
+    uint32_t i = 0;
+    for (; i + 4 <= groups; i += 4) {
+        const __m128i a = es_read_sixteen(column + i);
+        for (uint32_t row = 0; row < 4; row++) {
+            const __m128i w = es_read_sixteen(rows[row] + 4 * i);
+            sums[row] = es_add_products(sums[row], es_widen_low(w), es_widen_low(a));
+            sums[row] = es_add_products(sums[row], es_widen_high(w), es_widen_high(a));
+        }
+    }
+    for (; i < groups; i++) {
+        const __m128i a = es_widen_low(es_read_four(column + i));
+        for (uint32_t row = 0; row < 4; row++) {
+            sums[row] = es_add_products(sums[row], es_widen_low(es_read_four(rows[row] + 4 * i)), a);
+        }
+    }
+    for (uint32_t row = 0; row < 4; row++) {
+        acc[row] = es_add_all(acc[row], sums[row]);
+    }
 }
 
 #else

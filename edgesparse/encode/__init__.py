@@ -17,10 +17,10 @@ from edgesparse.encode.encoded import Encoded, EncodedNode, Variant
 from edgesparse.encode.fold import folded_pads, with_padding
 from edgesparse.encode.goal import Goal
 from edgesparse.encode.job import Zeros
+from edgesparse.encode.known import known_variants
 from edgesparse.encode.lower import LOWER, Candidate
 from edgesparse.encode.narrow import Narrowing, narrow
 from edgesparse.encode.state import free_reads, persistent_tensors
-from edgesparse.encode.variants import variants_of
 from edgesparse.errors import UsageError
 from edgesparse.model import Model, Node
 
@@ -49,14 +49,14 @@ def _encode_node(
     model: Model, node: Node, candidates: list[Candidate], goal: Goal, zeros: Zeros
 ) -> EncodedNode:
     """A node with all its variants; which one it is to be is not decided yet."""
-    variants = variants_of(candidates, goal.price, zeros, skip=goal.skip_activations)
+    variants = known_variants(candidates, goal.price, zeros, skip=goal.skip_activations)
     return EncodedNode(
         layer=node.index,
         macs=ops.macs(model, node),
         inputs=candidates[0].inputs or node.inputs[:1],
         outputs=candidates[0].outputs or node.outputs,
         chosen=variants[0],
-        variants=tuple(variants),
+        variants=variants,
     )
 
 

@@ -54,22 +54,17 @@ def encode(weights: npt.NDArray[np.int8]) -> bytes:
 
 def _entries(row: npt.NDArray[np.int8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
     """The steps and weights of a row [groups, 4], fillers included, whole blocks of them."""
-    steps: list[int] = []
-    values: list[npt.NDArray[np.int8]] = []
-    filler = np.zeros(_COLUMNS, np.int8)
-    reached = 0
-    for group in np.flatnonzero(row.any(axis=1)).tolist():
-        while group - reached > _MAX_STEP:
-            steps.append(_MAX_STEP)
-            values.append(filler)
-            reached += _MAX_STEP
-        steps.append(group - reached)
-        values.append(row[group])
-        reached = group
-    missing = -len(steps) % _BLOCK
-    steps += [0] * missing
-    values += [filler] * missing
-    return np.array(steps, np.uint8), np.array(values, np.int8).reshape(-1, _COLUMNS)
+    kept = np.flatnonzero(row.any(axis=1))
+    ways = np.diff(kept, prepend=0)
+    fillers = np.maximum(ways - 1, 0) // _MAX_STEP
+    places = np.cumsum(fillers + 1) - 1  # of what is kept; fillers come before
+    count = len(kept) + int(fillers.sum())
+    count += -count % _BLOCK
+    steps, values = np.zeros(count, np.uint8), np.zeros((count, _COLUMNS), np.int8)
+    steps[: places.max(initial=0)] = _MAX_STEP
+    steps[places] = ways - fillers * _MAX_STEP
+    values[places] = row[kept]
+    return steps, values
 
 
 def decode(data: bytes, rows: int, columns: int) -> npt.NDArray[np.int8]:

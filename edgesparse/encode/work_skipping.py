@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,11 +21,13 @@ _ROW_INPUTS = 16384  # of a row of a list of pixels
 def _inside(job: Job, side: str, pad: int) -> float:
     """Share of the taps along one side, "h" or "w", that meet the image."""
     names = ("out", "in", "kernel", "stride", "dilation")
-    outputs, inputs, taps, stride, dilation = (job.params[f"{name}_{side}"] for name in names)
-    met = sum(
-        0 <= o * stride + k * dilation - pad < inputs for o in range(outputs) for k in range(taps)
-    )
-    return float(met / (outputs * taps))
+    return _met(*(int(job.params[f"{name}_{side}"]) for name in names), pad)
+
+
+@lru_cache  # asked for each band and threshold that is thought of
+def _met(outputs: int, inputs: int, taps: int, stride: int, dilation: int, pad: int) -> float:
+    at = np.arange(outputs)[:, None] * stride + np.arange(taps) * dilation - pad
+    return float(np.count_nonzero((at >= 0) & (at < inputs)) / (outputs * taps))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,15 @@ from edgesparse.errors import UnsupportedModelError
 from edgesparse.image import build_image
 from edgesparse.inputs import Inputs
 from edgesparse.model import parse_model
-from edgesparse.rows import count_zeros, device_rows, has_state, logits_of, run_tensors
+from edgesparse.rows import (
+    count_zeros,
+    device_rows,
+    fast_image,
+    has_state,
+    logits_of,
+    run_image_rows,
+    run_tensors,
+)
 from tests.tflite_builder import Builder
 
 
@@ -53,6 +61,20 @@ def test_a_part_gives_what_the_whole_gives():
     part = run_tensors(model, middle, [logits, *model.outputs])
     for index in (logits, *model.outputs):
         assert np.array_equal(part[index], whole[index])
+
+
+@pytest.mark.parametrize("encoding", ["dense_sums", "bitmap", "delta8", "group4"])
+def test_values_and_zeros_are_those_of_any_kernels(encoding):
+    model, _ = branched_model()
+    given, _ = rows_of(model, 20)
+    image, arrays = build_image(encode(model, encoding=encoding)), list(given.values())
+    kernels = native.table("kernel")
+    chosen = [kernels[native.name_of("kernel", node["kernel"])] for node in image.nodes]
+    assert encoding in {kernel.columns[1] for kernel in chosen}
+    (expected,) = run_image_rows(image, arrays)
+    (index,) = model.outputs
+    assert np.array_equal(run_tensors(model, given, [index])[index], expected)
+    assert np.array_equal(count_zeros(fast_image(model), arrays), count_zeros(image, arrays))
 
 
 def test_what_is_given_is_not_computed_again():

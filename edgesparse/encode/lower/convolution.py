@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,13 +115,20 @@ def _sparse(
     operator: str, params: dict[str, int], rows: NDArray[np.int8], channels: bytes
 ) -> list[Candidate]:
     """A candidate a sparse encoding; none where the encoding cannot hold such rows."""
+    return [
+        Candidate(f"{operator}_{name}_s8", params, weights, channels, matrix=rows)
+        for name, weights in _encoded(rows.tobytes(), rows.shape)
+    ]
+
+
+@lru_cache(maxsize=128)  # a search encodes most layers as it did before
+def _encoded(data: bytes, shape: tuple[int, ...]) -> tuple[tuple[str, bytes], ...]:
+    rows = np.frombuffer(data, np.int8).reshape(shape)
     found = []
     for name, encode in _SPARSE.items():
         with suppress(ValueError):
-            found.append(
-                Candidate(f"{operator}_{name}_s8", params, encode(rows), channels, matrix=rows)
-            )
-    return found
+            found.append((name, encode(rows)))
+    return tuple(found)
 
 
 def conv_2d(model: Model, node: Node) -> list[Candidate]:
