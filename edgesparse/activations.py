@@ -23,7 +23,14 @@ from edgesparse.model import Model
 from edgesparse.rows import Rows, count_zeros, device_rows, root_of, run_tensors
 from edgesparse.telemetry.log import read_runs
 
-__all__ = ["ASSUMED_AFTER_RELU", "Profile", "assumed", "profile_rows", "profile_run"]
+__all__ = [
+    "ASSUMED_AFTER_RELU",
+    "Profile",
+    "assumed",
+    "profile_fed",
+    "profile_rows",
+    "profile_run",
+]
 
 ASSUMED_AFTER_RELU = 0.4
 """Share of zeros behind a ReLU where nothing is known: the least of the public models on real
@@ -99,11 +106,11 @@ def _pairs(values: Rows, zero_point: int) -> float:
     return float(np.mean(fours[:, :2] & fours[:, 2:]))
 
 
-def _vector_pairs(model: Model, fed: Mapping[int, Rows]) -> dict[int, float]:
+def _vector_pairs(model: Model, fed: Mapping[int, Rows], threads: int | None) -> dict[int, float]:
     """Pairs of zeros in the inputs of FULLY_CONNECTED, whose kernels may skip by pairs."""
     read = {node.inputs[0] for node in model.nodes if node.op == "FULLY_CONNECTED"}
     vectors = sorted({root_of(model, index, fed) for index in read})
-    values = run_tensors(model, fed, vectors)
+    values = run_tensors(model, fed, vectors, threads=threads)
     return {index: _pairs(values[index], model.tensors[index].affine()[1]) for index in vectors}
 
 
@@ -112,8 +119,14 @@ def profile_rows(model: Model, inputs: Inputs, rows: Sequence[int], source: str)
 
     Raises what rows_for raises.
     """
+    return profile_fed(model, device_rows(model, inputs, rows), source)
+
+
+def profile_fed(
+    model: Model, fed: Mapping[int, Rows], source: str, *, threads: int | None = None
+) -> Profile:
+    """As profile_rows, of rows that are given as the device gets them; see rows.device_rows."""
     image = build_image(encode(model))
-    fed = device_rows(model, inputs, rows)
     shares = _Shares()
     for counts in count_zeros(image, list(fed.values())):
         for node, zeros in zip(image.nodes, counts, strict=True):
@@ -121,8 +134,8 @@ def profile_rows(model: Model, inputs: Inputs, rows: Sequence[int], source: str)
     for index, values in fed.items():
         for row in values == model.tensors[index].affine()[1]:
             shares.add([index], int(np.count_nonzero(row)), row.size)
-    shares.pairs = _vector_pairs(model, fed)
-    return shares.profile(source, len(rows))
+    shares.pairs = _vector_pairs(model, fed, threads)
+    return shares.profile(source, len(next(iter(fed.values()))))
 
 
 def _check_same(model: Model, meta: Meta, folder: Path) -> None:
