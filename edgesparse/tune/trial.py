@@ -91,7 +91,7 @@ class Job:
 
     def zeros_of(self, model: Model) -> Mapping[int, Zeros]:
         """The zeros that a model has in its activations, by what the rows of the profile give."""
-        return profile_fed(model, self.profile, "rows of the search", threads=1).zeros
+        return profile_fed(model, self.profile, "rows of the search").zeros
 
     def costs(self, model: Model, zeros: Mapping[int, Zeros]) -> dict[str, int]:
         """What a model costs: predicted "cycles" and "instructions", "bytes" of its image.
