@@ -5,7 +5,8 @@
    where a kernel skips zero weights, zero activations often save nothing.
 2. From each base one fraction for all outputs, from mild to harsh, as far as the accuracy is kept.
 3. Around the base that came out cheapest, layer by layer as in allocate: every output alone at
-   LEVELS tells damage D and cost C, the common frontier orders the steps, accuracy decides.
+   TIMES that fraction tells damage D and cost C, the common frontier orders the steps, accuracy
+   decides.  What all outputs bear together is where to look for what each of them bears.
 
 Source of thresholds layer by layer: M. Kurtz et al., "Inducing and Exploiting Activation Sparsity
 for Fast Neural Network Inference", 2020, there one after the other; by D and C, and after weights,
@@ -14,6 +15,7 @@ is ours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from edgesparse.thresholds import MAX_FRACTION
@@ -22,10 +24,10 @@ from edgesparse.tune.space import Assignment, Space
 from edgesparse.tune.strategy import Batch, Budget, Steps, highest
 from edgesparse.tune.trial import Result, Trial
 
-__all__ = ["LEVELS", "threshold_search"]
+__all__ = ["TIMES", "threshold_search"]
 
-LEVELS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35)
-"""Fractions that every output tries alone."""
+TIMES = (0.7, 1.0, 1.4, 1.7, 2.0, 2.4, 2.8, 4.0, 5.6, 8.0)
+"""The fraction for all outputs, as often as every output tries it alone."""
 _FOR_ALL = tuple(round(MAX_FRACTION / 1.25**i, 4) for i in reversed(range(22)))
 """Fractions for all outputs: from one code of int8 on, a quarter more each time."""
 _PARTS = (0.0, 0.5, 1.0)
@@ -40,16 +42,17 @@ def threshold_search(space: Space, budget: Budget, weights: Steps[str]) -> Steps
     seen: _Seen = {}
     yield from _noted(_measured(space.dense), seen)
     went_by = yield from _noted(weights, seen)
-    found: list[tuple[float, Assignment]] = []
+    found: list[tuple[float, Assignment, float]] = []
     for base in _bases(budget, seen):
         levels = [base.with_fractions((each,) * len(space.outputs)) for each in _FOR_ALL]
         last = yield from _noted(
             highest(space, levels, budget.keeps, stage="thresholds, one for all", base=base), seen
         )
         best = levels[last] if last >= 0 else base
-        found.append((budget.cost(seen[best]), base))
-    _, base = min(found, key=lambda each: each[0])
-    yield from _layer_by_layer(space, budget, base)
+        found.append((budget.cost(seen[best]), base, _FOR_ALL[max(last, 0)]))
+    _, base, fraction = min(found, key=lambda each: each[0])
+    tried = [min(round(fraction * times, 4), MAX_FRACTION) for times in TIMES]
+    yield from _layer_by_layer(space, budget, base, tried)
     return went_by
 
 
@@ -83,8 +86,10 @@ def _bases(budget: Budget, seen: _Seen) -> list[Assignment]:
     return list(dict.fromkeys(cheapest))
 
 
-def _layer_by_layer(space: Space, budget: Budget, base: Assignment) -> Steps[None]:
-    places = [(at, level) for at in range(len(space.outputs)) for level in LEVELS]
+def _layer_by_layer(
+    space: Space, budget: Budget, base: Assignment, tried: Sequence[float]
+) -> Steps[None]:
+    places = [(at, level) for at in range(len(space.outputs)) for level in tried]
     trials = [
         Trial(f"threshold alone, layer {space.outputs[at].node.index}", _one(base, at, level), base)
         for at, level in places
