@@ -1,6 +1,7 @@
 """Search of activation thresholds: strategy, trials, store, and that policy and model agree."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +29,7 @@ from edgesparse.tune.command import Tuning, tune_file
 from edgesparse.tune.space import Assignment, Space
 from edgesparse.tune.store import SearchKey, Store
 from edgesparse.tune.strategy import Batch, Budget
-from edgesparse.tune.thresholds import LEVELS, threshold_search
+from edgesparse.tune.thresholds import threshold_search
 from edgesparse.tune.trial import Evaluator, Job, Result, Trial
 from tests.tflite_builder import Builder
 
@@ -84,7 +85,7 @@ def test_thresholds_are_those_of_the_assignment_alone():
     assert space.cut(cut, space.dense).thresholds == {}
 
 
-# --- The strategy on made-up results -------------------------------------------------------------
+# --- The strategy on made-up results -----------------------------------------------------------
 
 
 def result(lost, cost, distance):
@@ -109,28 +110,24 @@ def no_weights(space):
 
 
 def test_layers_get_what_they_bear_for_what_it_saves():
-    """Output 0 bears much for little, 1 little for much; 2 costs more with a threshold."""
+    """Output 0 bears much, 1 little, 2 costs more with a threshold, 3 saves nothing."""
     space = demo_space()
-    bears, saves = (0.01, 1.0, 0.1, 0.0), (1000, 500, -100, 0)
+    harms, saves = (1_000, 100_000, 10_000, 0), (1000, 500, -100, 0)
 
     def measure(assignment):
-        damage = sum(b * f * 1000 for b, f in zip(bears, assignment.fractions, strict=True))
+        damage = sum(h * f**2 for h, f in zip(harms, assignment.fractions, strict=True))
         saved = sum(s * f for s, f in zip(saves, assignment.fractions, strict=True))
-        return result(round(damage), 10_000 - saved, damage)
+        return result(math.ceil(damage), 10_000 - saved, damage)
 
     budget = Budget(0.01, "cycles", margin=0.0)  # 10 rows
     name, asked = driven(threshold_search(space, budget, no_weights(space)), measure)
     assert name == "nothing"
-    best = min(
-        (trial for trial in asked if budget.keeps(measure(trial.assignment))),
-        key=lambda trial: measure(trial.assignment).predicted_cycles,
-    )
+    kept = [trial for trial in asked if budget.keeps(measure(trial.assignment))]
+    for_all = [trial.assignment for trial in kept if trial.stage == "thresholds, one for all"]
+    assert for_all[-1].fractions == (0.009,) * 4  # 111,000 · 0.009² = 8.99, 0.0113² has 14.2
+    best = min(kept, key=lambda trial: measure(trial.assignment).predicted_cycles)
     assert best.stage == "thresholds, by layer"
-    assert best.assignment.fractions == (LEVELS[-1], 0.0, 0.0, 0.0)
-    # One for all comes first, and goes only as far as all of them bear it.
-    for_all = [t for t in asked if t.stage == "thresholds, one for all"]
-    kept = [t.assignment.fractions for t in for_all if budget.keeps(measure(t.assignment))]
-    assert max(kept) == (0.0088,) * 4 or max(kept)[0] < 0.01
+    assert best.assignment.fractions == (0.072, 0.0063, 0.0, 0.0)  # 8 and 0.7 times: 5.2 and 4.0
 
 
 def test_a_milder_base_leaves_room_for_thresholds():
@@ -157,11 +154,6 @@ def test_a_milder_base_leaves_room_for_thresholds():
     best = min(kept, key=lambda each: measure(each).predicted_cycles)
     assert best.rules == rules(4).rules
     assert best.fractions[1] >= 0.1
-    assert all(
-        trial.base.rules == trial.assignment.rules
-        for trial in asked
-        if trial.base in bases and trial.stage != "w"
-    )
 
 
 def test_it_stands_behind_any_search_of_weights():
@@ -174,7 +166,7 @@ def test_it_stands_behind_any_search_of_weights():
     assert {t.stage for t in asked} > {"dense", "thresholds, base"}
 
 
-# --- Trials --------------------------------------------------------------------------------------
+# --- Trials ------------------------------------------------------------------------------------
 
 
 def test_a_trial_costs_what_convert_predicts_with_its_policy():
@@ -280,7 +272,7 @@ def test_a_base_is_compensated_once_for_all_its_thresholds(monkeypatch):
     ]
 
 
-# --- The store and the policy ----------------------------------------------------------------------
+# --- The store and the policy ------------------------------------------------------------------
 
 
 KEY = SearchKey(
@@ -358,7 +350,7 @@ def test_every_policy_is_read_back_to_the_bit(policy, tmp_path_factory):
     assert load_policy(file) == policy
 
 
-# --- The whole -------------------------------------------------------------------------------------
+# --- The whole ---------------------------------------------------------------------------------
 
 
 def tuning(folder, **changed):
