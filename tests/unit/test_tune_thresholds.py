@@ -350,6 +350,21 @@ def test_every_policy_is_read_back_to_the_bit(policy, tmp_path_factory):
     assert load_policy(file) == policy
 
 
+@pytest.mark.parametrize("granularity", ["element", "1x4", "filter"])
+@pytest.mark.parametrize("method", ["relative", "topk", "flat", "triangular"])
+def test_a_policy_changes_no_weight_a_second_time(method, granularity):
+    """What a search may write, on the model that it has written."""
+    space = demo_space()
+    if method == "topk":
+        assignment = space.of_rules((Rule("topk", (0.6,), granularity),) * len(space.layers))
+    else:
+        value = {"relative": (0.6,), "flat": (0.1,), "triangular": (0.05, 0.2)}[method]
+        assignment = space.by_method(method, value, granularity)
+    thinned, layers = space.thin(assignment)
+    assert sum(layer.zeros_after - layer.zeros_before for layer in layers) > 0
+    assert sparsify(thinned, space.policy(assignment))[0].source == thinned.source
+
+
 # --- The whole ---------------------------------------------------------------------------------
 
 
