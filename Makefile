@@ -116,7 +116,7 @@ cost: setup ## Measure single layers of every kernel in QEMU, rewrite edgesparse
 
 .PHONY: accuracy
 accuracy: setup ## Accuracy at many shares of zeros: docs/accuracy.md and its plot, build/accuracy.json (long)
-	@$(BIN)/python host/accuracy.py "$${EDGESPARSE_MODELS:-../shared/models}" --json build/accuracy.json
+	@$(BIN)/python -m host.accuracy "$${EDGESPARSE_MODELS:-../shared/models}" --json build/accuracy.json
 
 .PHONY: clean
 clean: ## Remove all that was built, .venv too
