@@ -48,11 +48,6 @@ class Assignment:
         return replace(self, fractions=tuple(fractions))
 
     @property
-    def has_thresholds(self) -> bool:
-        """Whether there is a threshold."""
-        return any(self.fractions)
-
-    @property
     def weights_alone(self) -> Assignment:
         """The same rules without thresholds."""
         return self.with_fractions((0.0,) * len(self.fractions))

@@ -33,7 +33,11 @@ class _Line(BaseModel):
 
 
 class SearchKey(_Line):
-    """All that decides the result of a trial beside its assignment; the first line of the file."""
+    """All that decides the result of a trial beside its assignment; the first line of the file.
+
+    search: counts up where the same trial gives another result than before; 2: costs are predicted
+    with the zeros of the trial's own model.
+    """
 
     search: int = 2
     build: str
