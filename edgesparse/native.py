@@ -313,9 +313,12 @@ class Application:
         if _lib.es_native_feed(data, len(data)) != 0:
             raise MemoryError("native device: receive queue")
 
-    def poll(self) -> None:
-        """One turn of the main loop: commands, then at most one inference."""
-        _lib.es_native_poll()
+    def poll(self) -> bool:
+        """One turn of the main loop: commands, then at most one inference.
+
+        Tells whether it ended asleep, as a board then is until a byte arrives.
+        """
+        return bool(_lib.es_native_poll())
 
     def narrow(self, line_bytes: int) -> None:
         """From now on the line takes no more than so many bytes that nobody has taken yet."""

@@ -192,11 +192,12 @@ int32_t es_native_start(const uint8_t *image, uint32_t image_bytes, const uint8_
 
 int32_t es_native_feed(const uint8_t *data, uint32_t bytes) { return es_port_native_feed(data, bytes) ? 0 : -1; }
 
-void es_native_poll(void) {
+int32_t es_native_poll(void) {
     if (es_port_native_reset_wanted()) {
         es_app_init();
     }
     es_app_poll();
+    return es_port_native_idled() ? 1 : 0;
 }
 
 uint32_t es_native_take(uint8_t *data, uint32_t capacity) { return es_port_native_take(data, capacity); }

@@ -69,13 +69,13 @@ uint32_t es_native_decode(const uint8_t *data, uint32_t bytes, uint8_t *out, uin
 uint32_t es_native_encode(const uint8_t *header, const uint8_t *payload, uint32_t payload_bytes, uint8_t *wire);
 
 /* The application in this process. start: power-on with an image and a batch of input rows (copied); 0, or -1
- * without memory. feed: bytes from the host. poll: one turn of the main loop. take: bytes to the host. narrow: from now on
+ * without memory. feed: bytes from the host. poll: one turn of the main loop, 1 if it ended asleep. take: bytes to the host. narrow: from now on
  * the line takes no more than so many bytes that were not taken.
  */
 int32_t es_native_start(const uint8_t *image, uint32_t image_bytes, const uint8_t *batch, uint32_t batch_bytes,
                         uint32_t arena_bytes);
 int32_t es_native_feed(const uint8_t *data, uint32_t bytes);
-void es_native_poll(void);
+int32_t es_native_poll(void);
 uint32_t es_native_take(uint8_t *data, uint32_t capacity);
 void es_native_narrow(uint32_t line_bytes);
 void es_native_stop(void);

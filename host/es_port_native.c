@@ -21,6 +21,7 @@ static struct {
     queue_t to_host;
     size_t line_bytes; /* that wait for the host at most */
     bool reset_wanted;
+    bool idled;
 } port;
 
 static bool queue_put(queue_t *queue, const uint8_t *data, size_t bytes) {
@@ -106,6 +107,12 @@ bool es_port_native_reset_wanted(void) {
     return wanted;
 }
 
+bool es_port_native_idled(void) {
+    const bool idled = port.idled;
+    port.idled = false;
+    return idled;
+}
+
 const es_port_info_t *es_port_init(void) {
     port.info.boot_count++;
     return &port.info;
@@ -129,7 +136,7 @@ void es_port_ticks_start(void) {}
 
 uint64_t es_port_ticks(void) { return 0; }
 
-void es_port_idle(void) {}
+void es_port_idle(void) { port.idled = true; }
 
 void es_port_reset(void) {
     port.info.reset_reason = ES_RESET_software;

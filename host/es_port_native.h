@@ -20,4 +20,7 @@ void es_port_native_narrow(uint32_t line_bytes);
 /* True once after es_port_reset(): the application is to be started again. */
 bool es_port_native_reset_wanted(void);
 
+/* True once after es_port_idle(): a board would be asleep until a byte arrives. */
+bool es_port_native_idled(void);
+
 #endif

@@ -504,10 +504,11 @@ void es_app_init(void) {
 
 /* What comes before the next run: whether there is one, and nothing to wait for. */
 static bool may_run(void) {
-    const bool waits = es_link_drain(&app.link);
+    bool waits = es_link_drain(&app.link);
     if (app.memory_due && !waits && (app.job.count == 0 || es_link_allows(&app.link, MEMORY_WIRE_BYTES))) {
         app.memory_due = false;
         send_memory(&app.link);
+        waits = es_link_drain(&app.link); /* asleep nothing would send the rest */
     }
     if (app.job.count == 0 && !waits) {
         es_port_idle();

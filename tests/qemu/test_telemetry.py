@@ -353,6 +353,33 @@ def test_a_slow_reader_gets_whole_records_and_the_rest_is_counted(
     assert {window.runs for window in windows} == {2}
 
 
+@pytest.mark.parametrize("line_bytes", [1, 30, 100])
+def test_nothing_is_left_unsent_asleep(
+    ends: tuple[Model, Image, dict[int, frozenset[int]]], line_bytes: int
+) -> None:
+    model, image, _ = ends
+    arena_bytes = image.arena_bytes + 256 * 96
+    app = native.Application(
+        image.device_bytes(), batch_bytes(rows_of(model)), arena_bytes=arena_bytes
+    )
+    receiver, types = Receiver(), list[str]()
+
+    def read() -> None:
+        types.extend(e.type for e in receiver.feed(app.take(1 << 16)) if isinstance(e, Record))
+
+    try:
+        app.narrow(line_bytes)
+        app.feed(command("run", 0, run=0, count=1, every=1, rows=ROWS))
+        while not app.poll():
+            read()
+        read()
+    finally:
+        app.close()
+    assert types.count("run_end") == 1
+    assert types[-1] == "memory"
+    assert receiver.feed(bytes(1)) == []
+
+
 def test_a_line_that_loses_frames_is_told_from_a_device_that_leaves_out(
     ends: tuple[Model, Image, dict[int, frozenset[int]]],
 ) -> None:

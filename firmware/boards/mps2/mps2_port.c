@@ -37,7 +37,6 @@ static void start_counter(uint64_t instructions) {
 const es_port_info_t *es_port_init(void) {
     uart()->baud_div = UART_BAUD_DIV_MIN;
     uart()->ctrl = UART_CTRL_ON;
-    (void)uart()->data; /* has QEMU look for input at once instead of within a second */
     es_cortex_m_describe(&info);
     info.unit = ES_UNIT_instructions;
     info.tick_rate_hz = INSTRUCTIONS_PER_SECOND;
