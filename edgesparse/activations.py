@@ -13,16 +13,23 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesparse.edges import device_input
+from edgesparse.edges import device_input, device_output
 from edgesparse.encode import Zeros
 from edgesparse.errors import UsageError
 from edgesparse.inputs import Inputs
 from edgesparse.meta import LayerMeta, Meta, ProfileMeta, TensorZerosMeta
 from edgesparse.model import Model
-from edgesparse.rows import Rows, count_zeros, device_rows, fast_image, root_of, run_tensors
+from edgesparse.rows import Rows, count_zeros, device_part, device_rows, fast_image, root_of
 from edgesparse.telemetry.log import read_runs
 
-__all__ = ["ASSUMED_AFTER_RELU", "Profile", "assumed", "profile_rows", "profile_run"]
+__all__ = [
+    "ASSUMED_AFTER_RELU",
+    "Profile",
+    "assumed",
+    "profile_fed",
+    "profile_rows",
+    "profile_run",
+]
 
 ASSUMED_AFTER_RELU = 0.4
 """Share of zeros behind a ReLU where nothing is known: the least of the public models on real
@@ -98,12 +105,10 @@ def _pairs(values: Rows, zero_point: int) -> float:
     return float(np.mean(fours[:, :2] & fours[:, 2:]))
 
 
-def _vector_pairs(model: Model, fed: Mapping[int, Rows]) -> dict[int, float]:
-    """Pairs of zeros in the inputs of FULLY_CONNECTED, whose kernels may skip by pairs."""
+def _vectors(model: Model, fed: Mapping[int, Rows]) -> list[int]:
+    """What FULLY_CONNECTED reads, whose kernels may skip by pairs."""
     read = {node.inputs[0] for node in model.nodes if node.op == "FULLY_CONNECTED"}
-    vectors = sorted({root_of(model, index, fed) for index in read})
-    values = run_tensors(model, fed, vectors)
-    return {index: _pairs(values[index], model.tensors[index].affine()[1]) for index in vectors}
+    return sorted({root_of(model, index, fed) for index in read})
 
 
 def profile_rows(model: Model, inputs: Inputs, rows: Sequence[int], source: str) -> Profile:
@@ -111,17 +116,27 @@ def profile_rows(model: Model, inputs: Inputs, rows: Sequence[int], source: str)
 
     Raises what rows_for raises.
     """
-    image = fast_image(model)
-    fed = device_rows(model, inputs, rows)
+    return profile_fed(model, device_rows(model, inputs, rows), source)
+
+
+def profile_fed(model: Model, fed: Mapping[int, Rows], source: str) -> Profile:
+    """As profile_rows, of rows that are given as the device gets them; see rows.device_rows."""
+    vectors = _vectors(model, fed)
+    outputs = {device_output(model, index) for index in model.outputs}
+    wanted = sorted(outputs.union(vectors) - fed.keys())
+    part = device_part(model, fed, wanted)
+    image = fast_image(part)
+    counted, values = count_zeros(image, [fed[index] for index in part.inputs])
     shares = _Shares()
-    for counts in count_zeros(image, list(fed.values())):
+    for counts in counted:
         for node, zeros in zip(image.nodes, counts, strict=True):
-            _add_layer(shares, model, image.meta.layers[node["layer"]], int(zeros))
-    for index, values in fed.items():
-        for row in values == model.tensors[index].affine()[1]:
+            _add_layer(shares, part, image.meta.layers[node["layer"]], int(zeros))
+    for index, rows in fed.items():
+        for row in rows == model.tensors[index].affine()[1]:
             shares.add([index], int(np.count_nonzero(row)), row.size)
-    shares.pairs = _vector_pairs(model, fed)
-    return shares.profile(source, len(rows))
+    known = {**fed, **dict(zip(wanted, values, strict=True))}
+    shares.pairs = {i: _pairs(known[i], model.tensors[i].affine()[1]) for i in vectors}
+    return shares.profile(source, len(counted))
 
 
 def _check_same(model: Model, meta: Meta, folder: Path) -> None:

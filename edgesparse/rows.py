@@ -26,6 +26,7 @@ from edgesparse.model import Model, Node
 __all__ = [
     "Rows",
     "count_zeros",
+    "device_part",
     "device_rows",
     "fast_image",
     "follows",
@@ -147,18 +148,31 @@ def run_image_rows(
     return tuple(np.split(out, np.cumsum(sizes)[:-1], axis=1))
 
 
-def count_zeros(image: Image, arrays: Sequence[Rows]) -> NDArray[np.uint32]:
+def count_zeros(
+    image: Image, arrays: Sequence[Rows]
+) -> tuple[NDArray[np.uint32], tuple[Rows, ...]]:
     """How many outputs of each device node were zeros, [rows, nodes], as the device counts them.
 
-    Takes what run_image_rows takes.
+    Takes what run_image_rows takes; what that gives comes second.
     """
     rows = np.concatenate(list(arrays), axis=1)
-    out_bytes = len(rows) * sum(math.prod(output.shape) for output in image.meta.outputs)
+    sizes = [math.prod(output.shape) for output in image.meta.outputs]
     zeros = np.zeros((len(rows), len(image.nodes)), np.uint32)
-    native.run_rows(
-        image.device_bytes(), len(rows), rows.tobytes(), out_bytes=out_bytes, zeros=zeros
+    out = native.run_rows(
+        image.device_bytes(),
+        len(rows),
+        rows.tobytes(),
+        out_bytes=len(rows) * sum(sizes),
+        zeros=zeros,
     )
-    return zeros
+    values = np.frombuffer(out, np.int8).reshape(len(rows), sum(sizes))
+    return zeros, tuple(np.split(values, np.cumsum(sizes)[:-1], axis=1))
+
+
+def device_part(model: Model, given: Iterable[int], wanted: Sequence[int]) -> Model:
+    """All that the device runs, from its inputs `given` on; `wanted` are outputs too."""
+    on_device = [node for node in model.nodes if not ops.on_host(model, node)]
+    return _of_nodes(model, on_device, given, wanted)
 
 
 def _is_free(node: Node) -> bool:
@@ -177,8 +191,7 @@ def root_of(model: Model, index: int, given: Mapping[int, Rows]) -> int:
 def _part(model: Model, given: Mapping[int, Rows], wanted: Sequence[int]) -> Model:
     """The model from some tensors to others; all that the device runs, if it keeps state."""
     if has_state(model):
-        on_device = [node for node in model.nodes if not ops.on_host(model, node)]
-        return _of_nodes(model, on_device, given, wanted)
+        return device_part(model, given, wanted)
     missing, kept = set(wanted), list[Node]()
     for node in reversed(model.nodes):
         if missing.isdisjoint(node.outputs):

@@ -27,7 +27,15 @@ from edgesparse.model import Model, Node, Tensor
 from edgesparse.sparsify.layer import names_of
 from edgesparse.sparsify.policy import ActivationRule, matches, no_match
 
-__all__ = ["MAX_FRACTION", "apply_threshold", "check_fraction", "codes_of", "with_thresholds"]
+__all__ = [
+    "MAX_FRACTION",
+    "apply_threshold",
+    "check_fraction",
+    "codes_of",
+    "computing_nodes",
+    "is_skipped",
+    "with_thresholds",
+]
 
 MAX_FRACTION = 0.5
 """Beyond it a tensor with zero point -128 would need more codes than the 127 of an image."""
@@ -95,7 +103,7 @@ def with_thresholds(
     if fraction == 0.0 and not rules:
         return model
     thresholds: dict[int, int] = {}
-    layers = [node for node in model.nodes if _computes(model, node)]
+    layers = computing_nodes(model)
     used: set[ActivationRule] = set()
     for node in layers:
         names = names_of(model, node)
@@ -104,7 +112,7 @@ def with_thresholds(
             used.add(rule)
             wanted = rule.fraction
         else:
-            wanted = fraction if _is_skipped(model, node) else 0.0
+            wanted = fraction if is_skipped(model, node) else 0.0
         codes = {index: codes_of(wanted, model.tensors[index]) for index in node.outputs}
         thresholds |= {index: count for index, count in codes.items() if count > 0}
     for rule in rules:
@@ -121,13 +129,17 @@ def _unused(model: Model, layers: Sequence[Node], rule: ActivationRule) -> Usage
     return no_match(rule.match, (name for own in names for name in own), what)
 
 
+def computing_nodes(model: Model) -> list[Node]:
+    """The nodes that a policy's thresholds may name: the device computes their outputs, in int8."""
+    return [node for node in model.nodes if _computes(model, node)]
+
+
 def _computes(model: Model, node: Node) -> bool:
-    """Whether the device computes a node's outputs, which are then int8."""
     hands_on = node.options.IS_FREE or node.op in _MOVES or node.op in ops.DECLARATIONS
     return not (hands_on or ops.on_host(model, node))
 
 
-def _is_skipped(model: Model, node: Node) -> bool:
+def is_skipped(model: Model, node: Node) -> bool:
     """Whether an operator that can skip zeros reads a node's output, perhaps moved."""
     pending, seen = list(node.outputs), set(node.outputs)
     while pending:

@@ -24,17 +24,19 @@ from edgesparse.deploy.open import capacity_of, open_target
 from edgesparse.deploy.qemu import QemuTarget
 from edgesparse.deploy.session import Session
 from edgesparse.encode import Goal, encode
-from edgesparse.encode.cost import CYCLES, INSTRUCTIONS, SKIPPING, cost_file
+from edgesparse.encode.cost import CYCLES, INSTRUCTIONS, SKIPPING, THRESHOLD, cost_file
 from edgesparse.encode.encoded import Encoded, Variant
 from edgesparse.encode.job import Amounts, job_of
 from edgesparse.encode.lower.candidate import NEVER
 from edgesparse.encode.variants import scratch_bytes
 from edgesparse.encode.work import WORK
+from edgesparse.encode.work_weights import thresholded
 from edgesparse.files import write_file
 from edgesparse.image import build_image
 from edgesparse.inputs import batch_bytes
 from edgesparse.telemetry.cycles import check_cycles, read_run_cycles
 from host.cost_layers import NOWHERE, Place, Stack, input_row, stacks, with_classes
+from host.cost_thresholds import code_row, pairs
 
 BOARDS = ("qemu-mps2-an385", "qemu-mps2-an386", "qemu-mps2-an500")
 _DIGITS = 5
@@ -74,10 +76,32 @@ def _variant(variants: Sequence[Variant], place: Place) -> Variant:
 def measure(board: Board, stack: Stack) -> Iterator[Measured]:
     """Run a stack once; counting the zeros of what it makes is part of a node's cost."""
     encoded = _placed(encode(stack.model, keep_dead=True, goal=Goal(max_flash=1 << 30)), stack)
+    counts = _counted(board, encoded, input_row())
+    for node, (instructions, cycles) in zip(encoded.nodes, counts, strict=True):
+        place = stack.places.get(node.layer, NOWHERE)
+        work, job = WORK[node.choice.kernel], job_of(node.choice, place.zeros)
+        key, amounts = node.choice.kernel, work.amounts(job)
+        if place.skip and work.skipping is not None:
+            key, amounts = key + SKIPPING, work.skipping(job)
+        yield Measured(key, amounts, instructions, cycles)
+
+
+def measure_thresholds(board: Board) -> Iterator[Measured]:
+    """What a threshold of activations adds to a node, at several sizes."""
+    for plain, model in pairs():
+        rows = code_row(model)
+        (before,), (after,) = (_counted(board, encode(each), rows) for each in (plain, model))
+        output = model.tensors[model.outputs[0]]
+        amounts = thresholded(output.elements, output.affine()[1])
+        yield Measured(THRESHOLD, amounts, after[0] - before[0], after[1] - before[1])
+
+
+def _counted(board: Board, encoded: Encoded, row: NDArray[np.int8]) -> list[tuple[int, int]]:
+    """Instructions and cycles of each node in a run of one row."""
     image = build_image(encoded)
     capacity = capacity_of(board)
     part = find_part(None, board)
-    with open_target(board, image, batch_bytes([input_row()]), capacity, part=part) as target:
+    with open_target(board, image, batch_bytes([row]), capacity, part=part) as target:
         assert isinstance(target, QemuTarget)
         session = Session(target)
         session.hello()
@@ -85,13 +109,8 @@ def measure(board: Board, stack: Stack) -> Iterator[Measured]:
         (line,) = target.cycle_lines()
     cycles = read_run_cycles(line)
     check_cycles(cycles, run)
-    for node, layer, (_, taken) in zip(encoded.nodes, run.layers, cycles.nodes, strict=True):
-        place = stack.places.get(node.layer, NOWHERE)
-        work, job = WORK[node.choice.kernel], job_of(node.choice, place.zeros)
-        key, amounts = node.choice.kernel, work.amounts(job)
-        if place.skip and work.skipping is not None:
-            key, amounts = key + SKIPPING, work.skipping(job)
-        yield Measured(key, amounts, layer.count, taken)
+    taken = [each for _, each in cycles.nodes]
+    return [(layer.count, each) for layer, each in zip(run.layers, taken, strict=True)]
 
 
 # --- Fitting -----------------------------------------------------------------------------------
@@ -185,6 +204,7 @@ def main() -> int:
         board = find_board(name)
         print(f"{board.cpu}, {len(models)} models of layers", flush=True)
         measured = [each for stack in models for each in measure(board, stack)]
+        measured += measure_thresholds(board)
         if _missing(measured):
             raise SystemExit(f"no layer was measured for {', '.join(_missing(measured))}")
         weights[board.cpu] = fit_board(measured)

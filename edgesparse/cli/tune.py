@@ -55,6 +55,13 @@ def tune(
             help="The weights that stay make up for those that go; minutes instead of seconds.",
         ),
     ] = False,
+    activation_thresholds: Annotated[
+        bool,
+        typer.Option(
+            "--activation-thresholds",
+            help="Search which small activations can become zero too; the policy has them.",
+        ),
+    ] = False,
     granularity: Annotated[
         str, typer.Option("--granularity", metavar="G,…", help="Granularities to compare.")
     ] = "element,filter",
@@ -135,6 +142,7 @@ def tune(
         search=search,
         methods=parse_names(method),
         compensate=compensate,
+        activation_thresholds=activation_thresholds,
         granularities=parse_names(granularity),
         optimize=optimize,
         cpu=cpu,

@@ -9,6 +9,7 @@ node, choose.py decides.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from edgesparse import native, ops
 from edgesparse.edges import device_input, device_output
@@ -49,12 +50,16 @@ def _encode_node(
     model: Model, node: Node, candidates: list[Candidate], goal: Goal, zeros: Zeros
 ) -> EncodedNode:
     """A node with all its variants; which one it is to be is not decided yet."""
+    outputs = candidates[0].outputs or node.outputs
     variants = known_variants(candidates, goal.price, zeros, skip=goal.skip_activations)
+    added = goal.price.thresholds(model, outputs)
+    if added:
+        variants = tuple(v if v.cost is None else replace(v, cost=v.cost + added) for v in variants)
     return EncodedNode(
         layer=node.index,
         macs=ops.macs(model, node),
         inputs=candidates[0].inputs or node.inputs[:1],
-        outputs=candidates[0].outputs or node.outputs,
+        outputs=outputs,
         chosen=variants[0],
         variants=variants,
     )

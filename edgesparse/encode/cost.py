@@ -9,7 +9,7 @@ against whole models.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edgesparse.encode.job import Amounts, Job, Zeros
 from edgesparse.encode.lower.candidate import NEVER
 from edgesparse.encode.work import WORK
+from edgesparse.encode.work_weights import thresholded
 from edgesparse.errors import TargetError, UsageError
+from edgesparse.model import Model
 
 __all__ = [
     "CPUS",
@@ -27,6 +29,7 @@ __all__ = [
     "DEFAULT_CPU",
     "INSTRUCTIONS",
     "SKIPPING",
+    "THRESHOLD",
     "Price",
     "cost_file",
 ]
@@ -42,6 +45,8 @@ CPUS = (*MEASURED, "cortex-m33", "cortex-m55")
 
 SKIPPING = "+skip"
 """Behind a kernel's name: its weights where it skips zero activations."""
+THRESHOLD = "threshold_s8"
+"""In the place of a kernel's name: what a threshold of activations adds to the node."""
 
 Weights = Mapping[str, float]
 
@@ -121,6 +126,12 @@ class Price:
             return round(usual)
         often = _above(limit / _inputs(job), job.zeros)
         return round(often * skipping + (1.0 - often) * usual)
+
+    def thresholds(self, model: Model, outputs: Iterable[int]) -> int:
+        """What the thresholds of a node's outputs add to the cost of its kernel."""
+        tensors = [model.tensors[i] for i in outputs if model.thresholds.get(i, 0) > 0]
+        amounts = (thresholded(each.elements, each.affine()[1]) for each in tensors)
+        return round(sum(_weighted(each, self._of(THRESHOLD)) or 0.0 for each in amounts))
 
     def threshold(self, kernel: str, job: Job) -> int:
         """Zeros in the input from which on skipping them pays; NEVER where it does not."""

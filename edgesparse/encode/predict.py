@@ -12,7 +12,7 @@ __all__ = ["predicted"]
 
 
 def predicted(encoded: Encoded, zeros: Mapping[int, Zeros], unit: str) -> int:
-    """The sum over the chosen kernels, on the core of the goal.
+    """The sum over the chosen kernels and the thresholds of their outputs, on the core of the goal.
 
     Args:
         encoded: from encode.
@@ -26,4 +26,5 @@ def predicted(encoded: Encoded, zeros: Mapping[int, Zeros], unit: str) -> int:
     for node in encoded.nodes:
         expected = zeros.get(encoded.root(node.inputs[0]), Zeros())
         total += price.cost(node.choice.kernel, job_of(node.choice, expected)) or 0
+        total += price.thresholds(encoded.model, node.outputs)
     return total

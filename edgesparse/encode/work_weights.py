@@ -47,6 +47,14 @@ def counted(job: Job, outputs: float) -> Amounts:
     return {"counted": outputs * (job.params.get("out_zero_point", _LEAST) != _LEAST)}
 
 
+def thresholded(outputs: int, zero_point: int) -> Amounts:
+    """Outputs that the runtime holds against a threshold, in the pass that counts zeros.
+
+    Where another pass counts those anyway, see `counted`, all of it is added.
+    """
+    return {"one": 1, "outputs": outputs, "added": outputs * (zero_point == _LEAST)}
+
+
 def outputs_of(job: Job, positions: float) -> Amounts:
     """What any kernel does once, once a row, a position, an output."""
     outputs = positions * job.rows

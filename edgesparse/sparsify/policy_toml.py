@@ -27,6 +27,12 @@ def _tables(policy: Policy) -> Iterator[list[str]]:
         yield ["[default]", *_rule(policy.default)]
     for each in policy.layers:
         yield ["[[layer]]", f"match = {_text(each.match)}", *_rule(each.rule)]
+    for rule in policy.activations:
+        yield [
+            "[[activation]]",
+            f"match = {_text(rule.match)}",
+            f"threshold = {float(rule.fraction)!r}",
+        ]
     for block in policy.blocks:
         patterns = ", ".join(map(_text, block.match))
         yield ["[[block]]", f"name = {_text(block.name)}", f"match = [{patterns}]"]

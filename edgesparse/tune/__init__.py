@@ -12,6 +12,7 @@
     fine.py      fine-tuning around a base
     allocate.py  sensitivity-guided allocation
     compensated.py  the same, where the weights that stay make up for those that go
+    thresholds.py  activation thresholds, behind any of these
     engine.py    runs a strategy: asks the store, else the runner; progress
     measure.py   what dense and tuned model cost on a board
     command.py   `edgesparse tune`

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Generic, TypeVar
 
 from edgesparse.sparsify import Rule
 from edgesparse.tune.grid import LEVELS
@@ -26,11 +27,14 @@ from edgesparse.tune.trial import Result, Trial
 __all__ = ["Option", "allocation_search", "frontier"]
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """What a rule does to a layer alone: damage and cost of the model."""
+T = TypeVar("T")
 
-    rule: Rule
+
+@dataclass(frozen=True, slots=True)
+class Option(Generic[T]):
+    """What a choice for a layer alone, such as a rule, does: damage and cost of the model."""
+
+    choice: T
     damage: float
     cost: float
 
@@ -45,19 +49,19 @@ def allocation_search(space: Space, budget: Budget) -> Steps[tuple[str, Assignme
         for level in LEVELS
     ]
     trials = [
-        Trial(f"alone, layer {space.layers[at].node.index}", space.replaced(dense, at, rule), dense)
+        Trial(f"alone, layer {space.layers[at].node.index}", dense.with_rule(at, rule), dense)
         for at, rule in places
     ]
     results = yield Batch((Trial("dense", dense, dense), *trials), 12)
     options = _options(space, budget, places, results)
-    levels = frontier(options)
+    levels = [space.of_rules(rules) for rules in frontier(options)]
     found = yield from highest(space, levels, budget.keeps, stage="allocated")
     return "allocated", levels[found] if found >= 0 else dense
 
 
 def _options(
     space: Space, budget: Budget, places: list[tuple[int, Rule]], results: list[Result]
-) -> list[list[Option]]:
+) -> list[list[Option[Rule]]]:
     """For every layer its options, the first of them as it is."""
     dense = budget.cost(results[0])
     found = [[Option(Rule(), 0.0, dense)] for _ in space.layers]
@@ -66,8 +70,8 @@ def _options(
     return found
 
 
-def frontier(options: Sequence[Sequence[Option]]) -> list[Assignment]:
-    """Assignments along the common frontier, from mild to harsh.
+def frontier(options: Sequence[Sequence[Option[T]]]) -> list[tuple[T, ...]]:
+    """Choices for all layers along the common frontier, from mild to harsh.
 
     options: for every layer, the first of them leaves it as it is.
     """
@@ -75,18 +79,18 @@ def frontier(options: Sequence[Sequence[Option]]) -> list[Assignment]:
     for at, own in enumerate(options):
         for before, after in _hull_steps(own):
             damage = max(after.damage - before.damage, 1e-12)
-            steps.append(((before.cost - after.cost) / damage, at, after.rule))
+            steps.append(((before.cost - after.cost) / damage, at, after.choice))
     # Stable: the steps of one layer get steadily worse, so they stay in order.
     steps.sort(key=lambda step: -step[0])
-    rules = [own[0].rule for own in options]
+    choices = [own[0].choice for own in options]
     found = []
-    for _, at, rule in steps:
-        rules[at] = rule
-        found.append(tuple(rules))
+    for _, at, choice in steps:
+        choices[at] = choice
+        found.append(tuple(choices))
     return found
 
 
-def _hull_steps(options: Sequence[Option]) -> list[tuple[Option, Option]]:
+def _hull_steps(options: Sequence[Option[T]]) -> list[tuple[Option[T], Option[T]]]:
     """The steps of the lower convex hull of cost over damage, from the first option on."""
     hull = [options[0]]
     while True:

@@ -4,6 +4,9 @@ Protocol: the rows are cut into two halves with the same classes.  The search se
 accuracy is reported on the other, with its standard error, so that it owes nothing to the choice
 among many trials.  Right is the label, or without labels the dense model's own class.
 
+With activation thresholds what is found is told in three steps: the dense model, the tuned weights
+alone, and both.  Thresholds are no part of a .tflite, so that the policy alone has them.
+
 With compensation the half of the search is the one that `--calibration` of the same file draws its
 rows from (calibration.drawn), so that policy and file give the tuned model again.
 """
@@ -14,7 +17,8 @@ import contextlib
 import hashlib
 import math
 import os
-from dataclasses import asdict, dataclass
+import shlex
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesparse import calibration, demo, native
-from edgesparse.activations import profile_rows
 from edgesparse.deploy.boards import find_board
 from edgesparse.encode import Goal
 from edgesparse.encode.cost import CPUS
@@ -34,6 +37,7 @@ from edgesparse.pipeline import PROFILE_ROWS, Recipe, read_model
 from edgesparse.rows import device_rows, has_state
 from edgesparse.sparsify.evaluate import Accuracy, halves, predict
 from edgesparse.sparsify.granularity import check_granularity
+from edgesparse.sparsify.policy import Policy
 from edgesparse.sparsify.policy_toml import policy_toml
 from edgesparse.tune.cluster import ClusterRunner
 from edgesparse.tune.compensated import compensated_options, compensated_search
@@ -45,9 +49,13 @@ from edgesparse.tune.search import AUTO, methods_of, search
 from edgesparse.tune.space import Assignment, Space
 from edgesparse.tune.store import SearchKey, Store
 from edgesparse.tune.strategy import Budget, Steps
+from edgesparse.tune.thresholds import threshold_search
 from edgesparse.tune.trial import Job, Result, Trial
 
 __all__ = ["OBJECTIVES", "Tuning", "tune_file"]
+
+Found = dict[str, tuple[Assignment, Result]]
+"""What is told of: "dense", with activation thresholds "tuned_weights" without these, "tuned"."""
 
 SCHEMA_VERSION = 1
 OBJECTIVES = {"cycles": "cycles", "instructions": "instructions", "bytes": "size"}
@@ -67,6 +75,7 @@ class Tuning:
             that have to fit in as well, see strategy.Budget.
         search, methods: see tune.search.
         compensate: weights that stay make up for those that go; that has a search of its own.
+        activation_thresholds: search thresholds of activations too, see tune.thresholds.
         granularities: see sparsify.granularity.
         optimize: one of OBJECTIVES.
         cpu: the core that costs are predicted for; None: the board's.
@@ -87,6 +96,7 @@ class Tuning:
     search: str = "auto"
     methods: tuple[str, ...] = (AUTO,)
     compensate: bool = False
+    activation_thresholds: bool = False
     granularities: tuple[str, ...] = ("element", "filter")
     optimize: str = "cycles"
     cpu: str | None = None
@@ -193,24 +203,30 @@ def tune_file(tuning: Tuning, *, quiet: bool) -> dict[str, Any]:
             "new": engine.run_count,
         },
     }
-    return document | _judged(tuning, model, data, space, dense, best)
+    found = {"dense": (space.dense, dense)}
+    if tuning.activation_thresholds:
+        weights = best[0].weights_alone
+        found["tuned_weights"] = (weights, engine.known(weights))
+    found["tuned"] = best
+    return document | _judged(tuning, model, data, space, found)
 
 
 def _steps(tuning: Tuning, space: Space, store: Store, job: Job, budget: Budget) -> Steps[str]:
     """The search."""
-    if not tuning.compensate:
+    if tuning.compensate:
+        with calibration.working("how much layers can lose") as progress:
+            options = compensated_options(store, job, budget, progress=progress)
+        weights = compensated_search(space, budget, options)
+    else:
         methods = methods_of(tuning.search, tuning.methods)
-        return search(space, budget, tuning.search, methods)
-    with calibration.working("how much layers can lose") as progress:
-        options = compensated_options(store, job, budget, progress=progress)
-    return compensated_search(space, budget, options)
+        weights = search(space, budget, tuning.search, methods)
+    return threshold_search(space, budget, weights) if tuning.activation_thresholds else weights
 
 
 def _job(tuning: Tuning, model: Model, data: _Data) -> Job:
     keeps_state = has_state(model)
     run = np.arange(data.inputs.rows) if keeps_state else data.search
     few = data.search[np.linspace(0, len(data.search) - 1, PROFILE_ROWS).astype(int)]
-    profile = profile_rows(model, data.inputs, np.unique(few).tolist(), "rows of the search")
     drawn = calibration.drawn(data.inputs).rows if tuning.compensate else ()
     return Job(
         tflite=model.source,
@@ -220,9 +236,10 @@ def _job(tuning: Tuning, model: Model, data: _Data) -> Job:
         judged=data.search if keeps_state else np.arange(len(run)),
         classes=data.classes[data.search],
         goal=tuning.goal(),
-        zeros=profile.zeros,
+        profile=device_rows(model, data.inputs, np.unique(few).tolist()),
         build_id=native.build_id(),
         calibration=device_rows(model, data.inputs, drawn) if drawn else {},
+        activation_thresholds=tuning.activation_thresholds,
     )
 
 
@@ -260,18 +277,14 @@ def _dense(store: Store, runner: Runner, space: Space) -> Result:
 
 
 def _judged(
-    tuning: Tuning,
-    model: Model,
-    data: _Data,
-    space: Space,
-    dense: Result,
-    best: tuple[Assignment, Result],
+    tuning: Tuning, model: Model, data: _Data, space: Space, found: Found
 ) -> dict[str, Any]:
     """Write what was found; how it does on the rows held out, and what it costs."""
-    assignment, result = best
+    assignment, result = found["tuned"]
     policy = space.policy(assignment)
     tuned, layers = space.thin(assignment)
     save_model(tuned, tuning.output)
+    dense = found["dense"][1]
     comment = (
         f"edgesparse tune of {model.name}: {result.right} of {result.rows} rows of the search"
         f" right, dense {dense.right}"
@@ -279,26 +292,44 @@ def _judged(
     if tuning.compensate:
         comment += f"\nCalibrated on the rows that --calibration {tuning.data.name} draws."
     write_file(tuning.policy, policy_toml(policy, comment=comment).encode("utf-8"))
-    right = [_right(each, data) for each in (model, tuned)]
-    drop = right[0].astype(np.float64) - right[1].astype(np.float64)
-    held_out = [_accuracy(each) for each in right]
-    return {
+    models = {"dense": model, "tuned_weights": space.cut(tuned, space.dense), "tuned": tuned}
+    right = {name: _right(models[name], data) for name in found}
+    drop = right["dense"].astype(np.float64) - right["tuned"].astype(np.float64)
+    described = {
+        name: _described(each) | {"held_out": _accuracy(right[name])}
+        for name, (_, each) in found.items()
+    }
+    return described | {
         "right_means": "label" if data.inputs.y is not None else "class of the dense model",
-        "dense": _described(dense) | {"held_out": held_out[0]},
-        "tuned": _described(result) | {"held_out": held_out[1]},
         "drop": {
             "share": float(drop.mean()),
             "standard_error": float(drop.std() / math.sqrt(len(drop))),
             "rows": len(drop),
         },
-        "cost": _costs(tuning, data, dense, result),
+        "cost": _costs(tuning, data, policy, found),
         "layers": [
             {"index": layer.node_index} | {"match": each.match} | asdict(each.rule) | _zeros(layer)
             for each, layer in zip(policy.layers, layers, strict=True)
         ],
+        "activations": [
+            {"index": output.node.index, "match": output.pattern, "threshold": fraction}
+            for output, fraction in zip(space.outputs, assignment.fractions, strict=True)
+            if fraction > 0.0
+        ],
         "output": str(tuning.output),
         "policy": str(tuning.policy),
+        "deploy": _deploy_command(tuning),
     }
+
+
+def _deploy_command(tuning: Tuning) -> str:
+    """What deploys the tuned model, thresholds of activations and all."""
+    words = ["edgesparse", "deploy"]
+    words += [] if tuning.model is None else [str(tuning.model)]
+    words += ["--policy", str(tuning.policy)]
+    if tuning.compensate and tuning.model is not None:
+        words += ["--calibration", str(tuning.data)]
+    return shlex.join(words)
 
 
 def _zeros(layer: Any) -> dict[str, Any]:
@@ -321,16 +352,22 @@ def _described(result: Result) -> dict[str, Any]:
     return described | {"accuracy": result.accuracy}
 
 
-def _costs(tuning: Tuning, data: _Data, dense: Result, tuned: Result) -> dict[str, Any]:
+def _costs(tuning: Tuning, data: _Data, policy: Policy, found: Found) -> dict[str, Any]:
     """Instructions or cycles an inference, measured on the board, else predicted."""
     reason = None
     if tuning.board is not None:
         recipe = Recipe(optimize=OBJECTIVES[tuning.optimize], cpu=tuning.cpu)
-        models = {"dense": tuning.model or demo.model_path(), "tuned": tuning.output}
+        thresholds = Policy(activations=policy.activations)
+        models = {
+            "dense": (tuning.model or demo.model_path(), recipe),
+            "tuned_weights": (tuning.output, recipe),
+            "tuned": (tuning.output, replace(recipe, policy=thresholds)),
+        }
         run, profile = data.held_out.tolist(), data.search.tolist()
+        wanted = {name: models[name] for name in found}
         try:
-            found = measure(models, recipe, tuning.board, data.inputs, run=run, profile=profile)
-            return {"source": "measured", "reason": None} | found
+            counts = measure(wanted, tuning.board, data.inputs, run=run, profile=profile)
+            return {"source": "measured", "reason": None} | counts
         except TargetError as error:
             reason = str(error)
     return {
@@ -339,6 +376,4 @@ def _costs(tuning: Tuning, data: _Data, dense: Result, tuned: Result) -> dict[st
         "board": None,
         "rows": 0,
         "unit": "instructions",
-        "dense": {"count": dense.predicted_instructions},
-        "tuned": {"count": tuned.predicted_instructions},
-    }
+    } | {name: {"count": result.predicted_instructions} for name, (_, result) in found.items()}

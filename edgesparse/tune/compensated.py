@@ -3,7 +3,8 @@
 1. Every layer alone loses SHARES of its groups, at every granularity.  How far the logits move once
    the layer's other weights make up for that is its damage D, measured for all shares at once
    (compensate.measure_sensitivity).  What the model then costs (C) depends on how many zeros there
-   are much more than on which, so C is that of the smallest groups.
+   are much more than on which, so C is that of the smallest groups, with the
+   dense model's zeros in activations, since nothing has made up for those weights.
 2. From D and C the same common frontier as in allocate.
 3. Along it whole models are compensated, and their accuracy decides how far to go.
 """
@@ -30,24 +31,25 @@ _LEAST = 1e-6
 
 
 def compensated_search(
-    space: Space, budget: Budget, options: Sequence[Sequence[Option]]
+    space: Space, budget: Budget, options: Sequence[Sequence[Option[Rule]]]
 ) -> Steps[str]:
     """Run the search along the frontier of the options; returns what it went by."""
-    levels = frontier(options)
+    levels = [space.of_rules(rules) for rules in frontier(options)]
     found = yield from highest(space, levels, budget.keeps, stage="compensated")
     return f"compensated, step {found + 1} of {len(levels)}"
 
 
 def compensated_options(
     store: Store, job: Job, budget: Budget, *, progress: Callable[[str], None]
-) -> list[list[Option]]:
+) -> list[list[Option[Rule]]]:
     """For every layer its options, the first of them as it is.
 
     A layer whose weights several operators read has no other.  store: knows the curves, or keeps
     them.  progress: is told of each layer.  Raises what measure_sensitivity does.
     """
     space = job.space()
-    dense = job.costs(space.model)[budget.optimize]
+    zeros = job.zeros_of(space.model)
+    dense = job.costs(space.model, zeros)[budget.optimize]
     found = [[Option(Rule(), 0.0, dense)] for _ in space.layers]
     for granularity in budget.granularities:
         curves = store.curves(granularity)
@@ -60,8 +62,8 @@ def compensated_options(
                 continue
             for share, damage in zip(SHARES, curves[pattern], strict=True):
                 rule = Rule("topk", (share,), granularity)
-                thinned, _ = space.thin(space.replaced(space.dense, at, rule))
-                cost = job.costs(thinned)[budget.optimize]
+                thinned, _ = space.thin(space.dense.with_rule(at, rule))
+                cost = job.costs(thinned, zeros)[budget.optimize]
                 compensated = replace(rule, compensate=True)
                 found[at].append(Option(compensated, damage + _LEAST * share, cost))
     return found

@@ -63,6 +63,10 @@ class Engine:
             found: T = stop.value
             return found
 
+    def known(self, assignment: Assignment) -> Result:
+        """The result of a trial of this run."""
+        return self._seen[assignment]
+
     def best(self) -> tuple[Assignment, Result] | None:
         """The trial of this run that costs least within the budget, the most accurate of equals."""
         return min(

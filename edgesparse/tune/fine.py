@@ -39,9 +39,9 @@ def fine_tune(space: Space, budget: Budget, base: Assignment) -> Steps[Assignmen
     parts = list(_PARTS)
     for number in range(_ROUNDS):
         jumps = JUMPS if number == 0 else ()
-        changes = _further(space, base, parts[0], jumps)
+        changes = _further(space, base.rules, parts[0], jumps)
         now, *results = yield _batch(space, base, changes)
-        levels = _joined(space, base, _best(budget, now, changes, results))
+        levels = _joined(base, _best(budget, now, changes, results))
         found = yield from highest(space, levels, budget.keeps, stage="fine, together", base=base)
         if found >= 0:
             base = levels[found]
@@ -54,7 +54,7 @@ def _batch(space: Space, base: Assignment, changes: Sequence[_Change]) -> Batch:
     """The base, and the base with each of the changes."""
     trials = [Trial("fine, base", base, base)]
     trials += [
-        Trial(f"fine, layer {space.layers[at].node.index}", space.replaced(base, at, rule), base)
+        Trial(f"fine, layer {space.layers[at].node.index}", base.with_rule(at, rule), base)
         for at, rule in changes
     ]
     return Batch(tuple(trials), len(trials) + 8)
@@ -62,18 +62,20 @@ def _batch(space: Space, base: Assignment, changes: Sequence[_Change]) -> Batch:
 
 def _released(space: Space, budget: Budget, base: Assignment) -> Steps[Assignment]:
     """The base with all those layers as they are whose zeros save nothing."""
-    changes = [(at, Rule()) for at, rule in enumerate(base) if rule.method != "none"]
+    changes = [(at, Rule()) for at, rule in enumerate(base.rules) if rule.method != "none"]
     now, *results = yield _batch(space, base, changes)
     released = base
     for (at, rule), result in zip(changes, results, strict=True):
         if budget.cost(result) <= budget.cost(now):
-            released = space.replaced(released, at, rule)
+            released = released.with_rule(at, rule)
     (result,) = yield Batch((Trial("fine, released", released, base),), len(space.layers))
     better = budget.keeps(result) and budget.cost(result) <= budget.cost(now)
     return released if better else base
 
 
-def _further(space: Space, base: Assignment, part: float, jumps: Sequence[float]) -> list[_Change]:
+def _further(
+    space: Space, base: Sequence[Rule], part: float, jumps: Sequence[float]
+) -> list[_Change]:
     """Each layer further than in the base, where it can go."""
     found = []
     for at, rule in enumerate(base):
@@ -102,10 +104,10 @@ def _best(
     return [change for _, change in sorted(rated.values(), key=lambda each: -each[0])]
 
 
-def _joined(space: Space, base: Assignment, changes: Sequence[_Change]) -> list[Assignment]:
+def _joined(base: Assignment, changes: Sequence[_Change]) -> list[Assignment]:
     """The base with the first change, with the first two, and so on."""
     levels = []
     for at, rule in changes:
-        base = space.replaced(base, at, rule)
+        base = base.with_rule(at, rule)
         levels.append(base)
     return levels

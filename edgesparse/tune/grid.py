@@ -32,7 +32,7 @@ def grid_search(space: Space, budget: Budget) -> Steps[Assignment]:
         trials = [
             Trial(
                 f"grid, layer {space.layers[at].node.index}",
-                space.replaced(dense, at, space.threshold(at, level)),
+                dense.with_rule(at, space.threshold(at, level)),
                 dense,
             )
             for at in asked
@@ -50,7 +50,9 @@ def grid_search(space: Space, budget: Budget) -> Steps[Assignment]:
 def _all_together(space: Space, budget: Budget, shares: list[float]) -> Steps[Assignment]:
     def part(number: int) -> Assignment:
         factor = number / _PARTS
-        return tuple(space.threshold(at, share * factor) for at, share in enumerate(shares))
+        return space.of_rules(
+            [space.threshold(at, share * factor) for at, share in enumerate(shares)]
+        )
 
     everything = part(_PARTS)
     (result,) = yield Batch((Trial("grid, all together", everything, space.dense),), 8)

@@ -1,4 +1,4 @@
-"""What the dense and the tuned model cost on a board, with and without skipping activations."""
+"""What the dense model and tuned ones cost on a board, with and without skipping activations."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ MEASURED_ROWS = 10
 
 
 def measure(
-    models: dict[str, Path],
-    recipe: Recipe,
+    models: dict[str, tuple[Path, Recipe]],
     board: str,
     inputs: Inputs,
     *,
@@ -34,8 +33,7 @@ def measure(
     """Mean counts an inference, for each model with activations skipped and without.
 
     Args:
-        models: .tflite files by name.
-        recipe: how they are converted.
+        models: .tflite files by name, and how they are converted.
         board: where they run.
         inputs: the data.
         run: its rows to run; MEASURED_ROWS of them, evenly spread.
@@ -53,7 +51,7 @@ def measure(
         data = Path(folder) / "rows.npz"
         _save(inputs, [*rows, *_spread(profile, PROFILE_ROWS)], data)
         options = Options(board=board, inputs=data, runs=len(rows), part="none")
-        for name, path in models.items():
+        for name, (path, recipe) in models.items():
             counts = {}
             for key, skip in (("count", AUTO), ("count_without_skipping", OFF)):
                 found = deployed(path, replace(recipe, skip_activations=skip), options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,10 @@ from edgesparse.tune.engine import Progress
 from edgesparse.tune.trial import Result
 
 __all__ = ["ProgressBar", "render_layers", "render_tuning"]
+
+
+_STAGES = {"dense": "dense", "tuned_weights": "weights", "tuned": "tuned"}
+"""Parts of the document from left to right, and what they are called."""
 
 
 class ProgressBar:
@@ -89,30 +94,40 @@ def render_layers(document: dict[str, Any]) -> Table:
         table.add_column(name, overflow="ellipsis", no_wrap=True)
     for name in ("value", "weights", "zero %", "then"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in document["layers"]:
-        table.add_row(
-            str(row["index"]),
-            short_name(row["match"]),
-            row["method"] + (", compensated" if row["compensate"] else ""),
-            row["granularity"],
-            " ".join(f"{each:.4g}" for each in row["value"]),
-            f"{row['weights']:,}",
-            f"{100 * row['zeros_before'] / row['weights']:.1f}",
-            f"{100 * row['zeros_after'] / row['weights']:.1f}",
-        )
+    thresholds = {row["index"]: row for row in document["activations"]}
+    if thresholds:
+        table.add_column("activations to", justify="right", no_wrap=True)
+    rules = {row["index"]: row for row in document["layers"]}
+    for index in sorted(rules.keys() | thresholds.keys()):
+        cells = _rule_cells(rules[index]) if index in rules else [""] * 6
+        name = short_name((rules.get(index) or thresholds[index])["match"])
+        cut = [f"{thresholds[index]['threshold']:.4g}"] if index in thresholds else []
+        table.add_row(str(index), name, *cells, *cut)
     return table
 
 
-def render_tuning(document: dict[str, Any]) -> Table:
-    """Dense against tuned; the last line is what it is all for."""
-    dense, tuned, cost = document["dense"], document["tuned"], document["cost"]
-    trials = document["trials"]
+def _rule_cells(row: dict[str, Any]) -> list[str]:
+    return [
+        row["method"] + (", compensated" if row["compensate"] else ""),
+        row["granularity"],
+        " ".join(f"{each:.4g}" for each in row["value"]),
+        f"{row['weights']:,}",
+        f"{100 * row['zeros_before'] / row['weights']:.1f}",
+        f"{100 * row['zeros_after'] / row['weights']:.1f}",
+    ]
+
+
+def _caption(document: dict[str, Any]) -> str:
+    """What went into it, what it wrote, what to beware of."""
+    trials, cost, dense = document["trials"], document["cost"], document["dense"]
     means, cpu = document["right_means"], document["cpu"]
     caption = [
         f"base: {document['base']}; right is the {means}; predicted for {cpu}",
         f"{trials['known']} trials in {trials['file']}, {trials['new']} of them new",
         f"wrote {document['output']} and {document['policy']}",
     ]
+    if document["activations"]:
+        caption.append(f"thresholds are in the policy alone: {document['deploy']}")
     if document["drop"]["share"] - document["drop"]["standard_error"] > document["max_drop"]:
         caption.append(
             f"the rows held out lose more than was allowed: {dense['rows']} rows of the search are"
@@ -120,48 +135,57 @@ def render_tuning(document: dict[str, Any]) -> Table:
         )
     if cost["reason"] is not None:
         caption.append(f"not measured: {cost['reason']}")
+    return "\n".join(caption)
+
+
+def render_tuning(document: dict[str, Any]) -> Table:
+    """Dense against tuned; the last line is what it is all for.
+
+    With activation thresholds the tuned weights alone stand between both.
+    """
+    stages = [name for name in _STAGES if name in document]
+    found, cost = [document[name] for name in stages], document["cost"]
+    dense, tuned = document["dense"], document["tuned"]
     table = Table(
         title=f"{document['model']}, accuracy may fall by {100 * document['max_drop']:g} %",
-        caption="\n".join(caption),
+        caption=_caption(document),
         box=box.SIMPLE_HEAD,
         show_edge=False,
     )
     table.add_column("", no_wrap=True)
-    for name in ("dense", "tuned", "change"):
+    named = {**_STAGES, "tuned": "and activations"} if len(stages) == 3 else _STAGES
+    for name in (*(named[each] for each in stages), "change"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_row(
         f"right, {dense['held_out']['rows']} rows held out",
-        _share(dense["held_out"]),
-        _share(tuned["held_out"]),
+        *(_share(each["held_out"]) for each in found),
         f"{-100 * document['drop']['share']:+.1f} ± {100 * document['drop']['standard_error']:.1f}",
     )
-    change = 100 * (tuned["accuracy"] - dense["accuracy"])
     table.add_row(
         f"right, {dense['rows']} rows of the search",
-        f"{100 * dense['accuracy']:.1f} %",
-        f"{100 * tuned['accuracy']:.1f} %",
-        f"{change:+.1f}",
+        *(f"{100 * each['accuracy']:.1f} %" for each in found),
+        f"{100 * (tuned['accuracy'] - dense['accuracy']):+.1f}",
     )
     table.add_row(
-        "zeros in weights",
-        *(f"{100 * each['zeros'] / each['weights']:.1f} %" for each in (dense, tuned)),
+        "zeros in weights", *(f"{100 * each['zeros'] / each['weights']:.1f} %" for each in found)
     )
     for name, key in (
         ("bytes of flash", "flash_bytes"),
         ("predicted cycles", "predicted_cycles"),
         ("predicted instructions", "predicted_instructions"),
     ):
-        _add_counts(table, name, dense[key], tuned[key])
+        _add_counts(table, name, [each[key] for each in found])
     where = "" if cost["source"] == "predicted" else f", {cost['board']}"
     unit = f"{cost['unit']} an inference, {cost['source']}{where}"
     if "count_without_skipping" in cost["dense"]:
-        counts = (cost[each]["count_without_skipping"] for each in ("dense", "tuned"))
-        _add_counts(table, f"{unit}, no activations skipped", *counts)
-    _add_counts(table, unit, cost["dense"]["count"], cost["tuned"]["count"], style="bold")
+        counts = [cost[each]["count_without_skipping"] for each in stages]
+        _add_counts(table, f"{unit}, no activations skipped", counts)
+    _add_counts(table, unit, [cost[each]["count"] for each in stages], style="bold")
     return table
 
 
 def _add_counts(
-    table: Table, name: str, dense: float, tuned: float, *, style: str | None = None
+    table: Table, name: str, counts: Sequence[float], *, style: str | None = None
 ) -> None:
-    table.add_row(name, f"{dense:,.0f}", f"{tuned:,.0f}", _change(dense, tuned), style=style)
+    shown = (f"{each:,.0f}" for each in counts)
+    table.add_row(name, *shown, _change(counts[0], counts[-1]), style=style)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -34,9 +33,13 @@ class _Line(BaseModel):
 
 
 class SearchKey(_Line):
-    """All that decides the result of a trial beside its assignment; the first line of the file."""
+    """All that decides the result of a trial beside its assignment; the first line of the file.
 
-    search: int = 1
+    search: counts up where the same trial gives another result than before; 2: costs are predicted
+    with the zeros of the trial's own model.
+    """
+
+    search: int = 2
     build: str
     model: str
     model_sha256: str
@@ -57,24 +60,21 @@ class _LayerLine(_Line):
     compensate: bool = False
 
 
-class _ResultLine(_Line):
-    right: int
-    rows: int
-    lost: int
-    gained: int
-    distance: float
-    predicted_cycles: int
-    predicted_instructions: int
-    flash_bytes: int
-    zeros: int
-    weights: int
-    seconds: float
+class _ActivationLine(_Line):
+    match: str
+    threshold: float
 
 
-class _TrialLine(_ResultLine):
+class _TrialLine(_Line, extra="allow"):
+    """A trial; its other keys are the fields of Result."""
+
     stage: str
     accuracy: float
     policy: tuple[_LayerLine, ...]
+    activations: tuple[_ActivationLine, ...] = ()
+
+    def result(self) -> Result:
+        return _RESULT.validate_python(self.model_extra)
 
 
 class _CurvesLine(_Line):
@@ -82,6 +82,7 @@ class _CurvesLine(_Line):
     curves: CurvesOf
 
 
+_RESULT = TypeAdapter(Result)
 _LINE: TypeAdapter[_TrialLine | _CurvesLine] = TypeAdapter(_TrialLine | _CurvesLine)
 
 
@@ -116,12 +117,15 @@ class Store:
 
     def add(self, trial: Trial, result: Result) -> None:
         """Keep a result."""
-        policy = [
-            {"match": each.match, **asdict(each.rule)}
-            for each in self._space.policy(trial.assignment).layers
-        ]
+        policy = self._space.policy(trial.assignment)
+        rules = [{"match": each.match, **asdict(each.rule)} for each in policy.layers]
         line = {"stage": trial.stage, "accuracy": result.accuracy, **asdict(result)}
-        append_line(self.path, json.dumps({**line, "policy": policy}, ensure_ascii=False))
+        line["policy"] = rules
+        if policy.activations:
+            line["activations"] = [
+                {"match": each.match, "threshold": each.fraction} for each in policy.activations
+            ]
+        append_line(self.path, json.dumps(line, ensure_ascii=False))
         self._results[trial.assignment] = result
 
     def curves(self, granularity: str) -> CurvesOf | None:
@@ -161,24 +165,39 @@ class Store:
         try:
             found = _LINE.validate_json(line)
             if isinstance(found, _CurvesLine):
-                names, is_whole = set(found.curves), _is_whole(found.curves)
+                is_ours = _is_whole(found.curves) and set(found.curves) <= set(self._space.patterns)
                 self._curves[found.granularity] = found.curves
             else:
-                assignment, result = self._trial(found)
-                names, is_whole = {each.match for each in found.policy}, True
-                self._results[assignment] = result
+                is_ours = self._add(found)
         except (ValidationError, UsageError) as error:
             raise self._bad(number, "a trial") from error
-        if not is_whole or not names <= set(self._space.patterns):
+        if not is_ours:
             raise self._bad(number, "a trial of this model")
 
-    def _trial(self, found: _TrialLine) -> tuple[Assignment, Result]:
+    def _add(self, found: _TrialLine) -> bool:
+        """Take a trial; whether it is one of this model.
+
+        Those with thresholds are left to searches for thresholds.
+        """
+        result = found.result()
         rules = {
             each.match: Rule(each.method, each.value, each.granularity, each.compensate)
             for each in found.policy
         }
-        kept: dict[str, Any] = found.model_dump(include=set(_ResultLine.model_fields))
-        return tuple(rules.get(each, Rule()) for each in self._space.patterns), Result(**kept)
+        if not rules.keys() <= set(self._space.patterns):
+            return False
+        if found.activations and not self._space.outputs:
+            return True
+        fractions = {each.match: each.threshold for each in found.activations}
+        outputs = [output.pattern for output in self._space.outputs]
+        if not fractions.keys() <= set(outputs):
+            return False
+        assignment = Assignment(
+            tuple(rules.get(each, Rule()) for each in self._space.patterns),
+            tuple(fractions.get(each, 0.0) for each in outputs),
+        )
+        self._results[assignment] = result
+        return True
 
 
 def _is_whole(curves: CurvesOf) -> bool:

@@ -52,11 +52,11 @@ class Budget:
     granularities: tuple[str, ...] = ("element",)
     margin: float = 1.0
 
-    def keeps(self, result: Result) -> bool:
-        """Whether a result is within the budget."""
+    def keeps(self, result: Result, part: float = 1.0) -> bool:
+        """Whether a result is within the budget, or within a part of it."""
         error = math.sqrt(result.lost + result.gained)
         loss = result.lost - result.gained + self.margin * error
-        return loss <= self.max_drop * result.rows + 1e-9
+        return loss <= part * self.max_drop * result.rows + 1e-9
 
     def cost(self, result: Result) -> int:
         """What is to become small."""

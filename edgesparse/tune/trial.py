@@ -12,11 +12,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
 from edgesparse import native
+from edgesparse.activations import profile_fed
 from edgesparse.describe import weight_counts
 from edgesparse.edges import device_output
 from edgesparse.encode import Goal, Zeros, encode
@@ -48,9 +51,10 @@ class Job:
         judged: which of these rows count, as numbers; all run for a model that keeps state.
         classes: what each of the judged rows should give.
         goal: what the kernels are chosen for.
-        zeros: of activations, for the prediction.
+        profile: rows of the device's inputs that tell the zeros of activations, as rows.
         build_id: of the native module; a worker with another one would give other results.
         calibration: rows of the device's inputs that compensation is calibrated on.
+        activation_thresholds: whether those are part of the space.
     """
 
     tflite: bytes
@@ -60,30 +64,44 @@ class Job:
     judged: NDArray[np.int64]
     classes: NDArray[np.int64]
     goal: Goal
-    zeros: Mapping[int, Zeros]
+    profile: Mapping[int, Rows]
     build_id: bytes
     calibration: Mapping[int, Rows] = field(default_factory=dict)
+    activation_thresholds: bool = False
 
     def key(self) -> str:
         """Tells jobs of one worker apart."""
         found = hashlib.sha256(self.tflite + self.build_id + repr(self.goal).encode())
-        found.update(repr((self.depthwise, sorted(self.zeros.items()))).encode())
-        for array in (*self.rows.values(), *self.calibration.values()):
-            found.update(array.tobytes())
+        found.update(repr((self.depthwise, self.activation_thresholds)).encode())
+        for arrays in (self.rows, self.profile, self.calibration):
+            for array in arrays.values():
+                found.update(array.tobytes())
         found.update(self.judged.tobytes() + self.classes.tobytes())
         return found.hexdigest()
 
     def space(self) -> Space:
         """The layers of the model."""
         model = parse_model(self.tflite, name=self.name)
-        return Space.of(model, depthwise=self.depthwise, calibration=self.calibration)
+        return Space.of(
+            model,
+            depthwise=self.depthwise,
+            calibration=self.calibration,
+            activation_thresholds=self.activation_thresholds,
+        )
 
-    def costs(self, model: Model) -> dict[str, int]:
-        """What a model costs: predicted "cycles" and "instructions", "bytes" of its image."""
-        encoded = encode(model, goal=self.goal, zeros=self.zeros)
+    def zeros_of(self, model: Model) -> Mapping[int, Zeros]:
+        """The zeros that a model has in its activations, by what the rows of the profile give."""
+        return profile_fed(model, self.profile, "rows of the search").zeros
+
+    def costs(self, model: Model, zeros: Mapping[int, Zeros]) -> dict[str, int]:
+        """What a model costs: predicted "cycles" and "instructions", "bytes" of its image.
+
+        zeros: to expect in its activations.
+        """
+        encoded = encode(model, goal=self.goal, zeros=zeros)
         return {
-            "cycles": predicted(encoded, self.zeros, CYCLES),
-            "instructions": predicted(encoded, self.zeros, INSTRUCTIONS),
+            "cycles": predicted(encoded, zeros, CYCLES),
+            "instructions": predicted(encoded, zeros, INSTRUCTIONS),
             "bytes": len(build_image(encoded).device_bytes()),
         }
 
@@ -102,13 +120,14 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a trial gave.
+    """What a trial gave; its fields are keys of the store's lines.
 
     right: of `rows` rows; lost, gained: those that the dense model alone has right, and those that
     it alone has wrong.  distance: of the logits from those of the dense model, see
     sparsify.compensate.allocate.output_distance.  predicted_cycles, predicted_instructions: of an
-    inference on the goal's core.  flash_bytes: of the image.  zeros, weights: in all layers that
-    can be thinned.  seconds: that it took.
+    inference on the goal's core, with the zeros in activations that this very model has on the rows
+    of the profile.  flash_bytes: of the image.  zeros, weights: in all layers that can be thinned.
+    seconds: that it took.
     """
 
     right: int
@@ -122,6 +141,7 @@ class Result:
     zeros: int
     weights: int
     seconds: float
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     @property
     def accuracy(self) -> float:
@@ -138,6 +158,15 @@ class Result:
         return costs[optimize]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Base:
+    """An assignment, its model, and as many of its tensors as can be kept."""
+
+    assignment: Assignment
+    model: Model
+    tensors: Mapping[int, Rows]
+
+
 class Evaluator:
     """Measures trials of one job in this process.  Several threads may do so at once."""
 
@@ -148,25 +177,28 @@ class Evaluator:
         self._output = device_output(self._model, self._model.outputs[0])
         self._logits = logits_of(self._model)
         self._lock = Lock()
-        self._dense = self._tensors(self._model, {})
-        self._dense_right = self._right(self._dense)
-        self._base = (self._space.dense, self._dense)
+        self._dense = _Base(self._space.dense, self._model, self._tensors(self._model, {}))
+        self._dense_right = self._right(self._dense.tensors)
+        self._base = self._dense
 
     def measure(self, trial: Trial) -> Result:
         """The result of a trial.  Raises what Space.thin and encode raise."""
         start = time.perf_counter()
-        thinned, _ = self._space.thin(trial.assignment)
-        known = self._given(trial.assignment, trial.base, self._tensors_of(trial.base))
+        base = self._base_of(trial.base)
+        thinned = self._thinned(trial.assignment, base)
+        known = self._given(trial.assignment, base)
         found = run_tensors(thinned, known, [self._output, *self._logits], threads=1)
         right = self._right(found)
-        costs = self._job.costs(thinned)
+        costs = self._job.costs(thinned, self._job.zeros_of(thinned))
         counts = [weight_counts(thinned, layer.node) for layer in self._space.layers]
         return Result(
             right=int(right.sum()),
             rows=len(right),
             lost=int((self._dense_right & ~right).sum()),
             gained=int((right & ~self._dense_right).sum()),
-            distance=output_distance(self._logits, self._judged(self._dense), self._judged(found)),
+            distance=output_distance(
+                self._logits, self._judged(self._dense.tensors), self._judged(found)
+            ),
             predicted_cycles=costs["cycles"],
             predicted_instructions=costs["instructions"],
             flash_bytes=costs["bytes"],
@@ -184,31 +216,43 @@ class Evaluator:
         classes = classes_of(self._model, tensors[self._output][self._job.judged])
         return np.asarray(classes == self._job.classes)
 
-    def _given(
-        self, assignment: Assignment, base: Assignment, tensors: Mapping[int, Rows]
-    ) -> dict[int, Rows]:
+    def _thinned(self, assignment: Assignment, base: _Base) -> Model:
+        """The model of an assignment, with the base's weights where it has them."""
+        if assignment.rules == base.assignment.rules:
+            return self._space.cut(base.model, assignment)
+        return self._space.thin(assignment)[0]
+
+    def _given(self, assignment: Assignment, base: _Base) -> dict[int, Rows]:
         """What of a base's tensors holds for an assignment as well.
 
-        A layer that is compensated depends on all others, under the same rule too.
+        A layer that is compensated depends on all others, unless all have their rules.
         """
         if has_state(self._model):
             return dict(self._job.rows)
-        pairs = enumerate(zip(assignment, base, strict=True))
-        differ = [i for i, (a, b) in pairs if a != b or a.compensate]
-        later = follows(self._model, [t for i in differ for t in self._space.outputs(i)])
-        return {i: values for i, values in tensors.items() if i not in later}
+        ours, theirs = assignment, base.assignment
+        same_rules = ours.rules == theirs.rules
+        rules = enumerate(zip(ours.rules, theirs.rules, strict=True))
+        changed = [
+            i
+            for at, (a, b) in rules
+            if a != b or (a.compensate and not same_rules)
+            for i in self._space.reached(at)
+        ]
+        for output, a, b in zip(self._space.outputs, ours.fractions, theirs.fractions, strict=True):
+            changed += output.node.outputs if a != b else ()
+        later = follows(self._model, changed)
+        return {i: values for i, values in base.tensors.items() if i not in later}
 
-    def _tensors_of(self, base: Assignment) -> Mapping[int, Rows]:
-        """The tensors of a base; those of the last one are kept."""
+    def _base_of(self, assignment: Assignment) -> _Base:
+        """A base; the last one is kept."""
         with self._lock:
-            if base == self._base[0]:
-                return self._base[1]
-            if base == self._space.dense:
+            if assignment == self._space.dense:
                 return self._dense
-            thinned, _ = self._space.thin(base)
-            known = self._given(base, self._space.dense, self._dense)
-            self._base = (base, self._tensors(thinned, known))
-            return self._base[1]
+            if assignment != self._base.assignment:
+                model = self._thinned(assignment, self._dense)
+                known = self._given(assignment, self._dense)
+                self._base = _Base(assignment, model, self._tensors(model, known))
+            return self._base
 
     def _tensors(self, model: Model, known: Mapping[int, Rows]) -> Mapping[int, Rows]:
         """All tensors of a model that can be kept, and what is needed to judge it."""

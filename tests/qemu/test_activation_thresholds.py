@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgesparse.deploy.boards import Board
+from edgesparse.deploy.boards import Board, find_board
 from edgesparse.deploy.session import FLAG_HISTOGRAMS, FLAG_NO_ZEROS, FROM_LINK, Session
 from edgesparse.encode import encode
+from edgesparse.encode.cost import INSTRUCTIONS, MEASURED, Price
 from edgesparse.image import build_image
 from edgesparse.telemetry.runs import WindowResult
 from tests.devices import power_on, run_rows
@@ -31,6 +32,19 @@ def test_every_code(board: Board, zero_point: int, codes: int) -> None:
     (uncounted,) = run_rows(board, image, [row.reshape(1, 1, count)], flags=FLAG_NO_ZEROS)
     assert uncounted.outputs == run.outputs
     assert uncounted.layers[0].activation_zeros == uncounted.layers[0].thresholded == 0
+
+
+@pytest.mark.parametrize("zero_point", [-128, 5])
+@pytest.mark.parametrize("cpu", MEASURED)
+def test_it_costs_what_is_predicted(cpu: str, zero_point: int) -> None:
+    board = find_board(f"qemu:{cpu}")
+    plain = table_model(1536, zero_point)
+    model = replace(plain, thresholds={plain.outputs[0]: 30})
+    row = np.resize(np.arange(-128, 128), (1, 1, 1536)).astype(np.int8)
+    before, after = (run_rows(board, build_image(encode(m)), [row])[0] for m in (plain, model))
+    counted = after.layers[0].count - before.layers[0].count
+    wanted = Price(cpu, INSTRUCTIONS).thresholds(model, model.outputs)
+    assert abs(counted / wanted - 1) < 0.05
 
 
 def test_windows_histograms_and_saturation_are_of_what_is_left(board: Board) -> None:

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 
 from edgesparse import native
+from edgesparse.encode import Goal, encode
 from edgesparse.encode import cost as cost_module
-from edgesparse.encode.cost import MEASURED, Price, cost_file
+from edgesparse.encode.cost import CYCLES, INSTRUCTIONS, MEASURED, Price, cost_file
 from edgesparse.encode.job import Amounts, Job, Zeros, job_of
 from edgesparse.encode.lower.candidate import NEVER, Candidate
+from edgesparse.encode.predict import predicted
 from edgesparse.encode.variants import variants_of
 from edgesparse.encode.work import WORK, KernelWork
 from edgesparse.errors import UsageError
+from edgesparse.model import parse_model
+from tests.tflite_builder import Builder
 
 KERNEL = "conv_2d_dense_s8"
 
@@ -50,6 +54,29 @@ def test_every_kernel_has_amounts_and_weights() -> None:
             for kernel, work in WORK.items():
                 assert price._of(kernel), (cpu, unit, kernel)
                 assert work.skipping is None or price._of(kernel + "+skip")
+
+
+@pytest.mark.parametrize(("zero_point", "added"), [(-128, True), (3, False)])
+def test_a_threshold_costs_its_pass(zero_point: int, added: bool) -> None:
+    """Where zeros are counted with the saturated values, all of the pass is added."""
+    b = Builder()
+    x = b.input((1, 1000), 0.05, zero_point)
+    b.output(b.quantize(x, 0.05, zero_point))
+    plain = parse_model(b.finish(), name="table")
+    model = replace(plain, thresholds={plain.outputs[0]: 9})
+    weights = Price("cortex-m4", "instructions")._of("threshold_s8")
+    assert weights is not None
+    wanted = weights["one"] + 1000 * (weights["outputs"] + added * weights["added"])
+    for unit in (INSTRUCTIONS, CYCLES):
+        goal = Goal(optimize=unit)
+        (before,), (after,) = (encode(each, goal=goal).nodes for each in (plain, model))
+        assert before.chosen.cost is not None
+        assert after.chosen.cost is not None
+        extra = after.chosen.cost - before.chosen.cost
+        assert extra == Price(goal.cpu, unit).thresholds(model, model.outputs) > 1500
+        if unit == INSTRUCTIONS:
+            assert extra == round(wanted)
+        assert predicted(encode(model, goal=goal), {}, unit) == after.chosen.cost
 
 
 def test_a_job_knows_its_weights() -> None:

@@ -14,7 +14,7 @@ from edgesparse.encode.predict import predicted
 from edgesparse.errors import EdgesparseError, FormatError, StoppedError, TargetError, UsageError
 from edgesparse.inputs import Inputs, load_inputs
 from edgesparse.model import load_model, parse_model
-from edgesparse.pipeline import read_model
+from edgesparse.pipeline import PROFILE_ROWS, read_model
 from edgesparse.rows import device_rows
 from edgesparse.sparsify import Policy, Rule, load_policy, sparsify
 from edgesparse.sparsify.evaluate import evaluate, halves
@@ -30,7 +30,7 @@ from edgesparse.tune.fine import fine_tune
 from edgesparse.tune.grid import grid_search
 from edgesparse.tune.runners import ProcessRunner, SerialRunner
 from edgesparse.tune.search import methods_of
-from edgesparse.tune.space import Space
+from edgesparse.tune.space import Assignment, Space
 from edgesparse.tune.store import SearchKey, Store
 from edgesparse.tune.strategy import Batch, Budget, highest, together
 from edgesparse.tune.trial import Evaluator, Job, Result, Trial, install
@@ -79,7 +79,7 @@ def job_of(model, inputs, rows, **changed):
         judged=np.arange(len(rows)),
         classes=inputs.y[np.asarray(rows)],
         goal=Goal(),
-        zeros={},
+        profile=device_rows(model, inputs, rows[:PROFILE_ROWS]),
         build_id=native.build_id(),
     )
     return replace(job, **changed)
@@ -99,7 +99,7 @@ def test_a_policy_means_each_layer_alone():
     space = Space.of(model, depthwise=False)
     for at in range(3):
         rule = Rule("relative", (1.0,))
-        policy = space.policy(space.replaced(space.dense, at, rule))
+        policy = space.policy(space.dense.with_rule(at, rule))
         _, layers = sparsify(model, policy)
         assert [layer.node_index for layer in layers] == [space.layers[at].node.index]
 
@@ -145,7 +145,7 @@ def test_thresholds_and_shares():
 
 @pytest.mark.parametrize("last", [-1, 0, 1, 17, 98, 99])
 def test_the_last_level_that_keeps_the_accuracy(last):
-    levels = [(Rule("relative", (at / 100,)),) for at in range(100)]
+    levels = [Assignment((Rule("relative", (at / 100,)),)) for at in range(100)]
     space = Space.of(fully_connected(ONE), depthwise=False)
     found, asked = driven(
         highest(space, levels, lambda each: each.right == 100, stage=""),
@@ -157,7 +157,7 @@ def test_the_last_level_that_keeps_the_accuracy(last):
 
 
 def test_what_behind_a_failure_keeps_the_accuracy_is_luck():
-    levels = [(Rule("relative", (at / 100,)),) for at in range(10)]
+    levels = [Assignment((Rule("relative", (at / 100,)),)) for at in range(10)]
     space = Space.of(fully_connected(ONE), depthwise=False)
     found, _ = driven(
         highest(space, levels, lambda each: each.right == 100, stage=""),
@@ -183,7 +183,9 @@ def test_searches_side_by_side_share_their_batches():
     def counted(name, rounds):
         results = []
         for at in range(rounds):
-            trials = tuple(Trial(f"{name}{at}{i}", (), ()) for i in range(2))
+            trials = tuple(
+                Trial(f"{name}{at}{i}", Assignment(()), Assignment(())) for i in range(2)
+            )
             results += yield Batch(trials, 1)
         return results
 
@@ -205,14 +207,14 @@ def test_the_grid_takes_back_what_is_too_much_together():
     space = Space.of(fully_connected(ONE * 2, np.eye(4) * 50), depthwise=False)
 
     def measure(assignment):
-        shares = [space.share(at, rule) for at, rule in enumerate(assignment)]
+        shares = [space.share(at, rule) for at, rule in enumerate(assignment.rules)]
         return result(100 if sum(shares) <= 1.0 else 50)
 
     found, asked = driven(grid_search(space, Budget(0.0, "cycles")), measure)
     assert measure(found).right == 100
-    alone = [each for each in asked if sum(rule.method != "none" for rule in each) == 1]
+    alone = [each for each in asked if sum(rule.method != "none" for rule in each.rules) == 1]
     assert len(alone) == 2  # the highest level is kept by both at once
-    assert sum(space.share(at, rule) for at, rule in enumerate(found)) == 1.0
+    assert sum(space.share(at, rule) for at, rule in enumerate(found.rules)) == 1.0
 
 
 def test_the_frontier_goes_by_what_is_saved_for_the_damage():
@@ -244,14 +246,14 @@ def test_fine_tuning_gives_back_what_saves_nothing_and_goes_on_elsewhere():
     space = Space.of(fully_connected(ONE * 2, np.eye(4) * 50), depthwise=False)
 
     def measure(assignment):
-        first, second = (space.share(at, rule) for at, rule in enumerate(assignment))
+        first, second = (space.share(at, rule) for at, rule in enumerate(assignment.rules))
         return result(round(100 - 10 * first - 10 * second), 100 - 50 * max(second - 0.5, 0.0))
 
-    base = (Rule("relative", (0.4,)), Rule("relative", (0.1,)))
+    base = Assignment((Rule("relative", (0.4,)), Rule("relative", (0.1,))))
     budget = Budget(0.08, "cycles", margin=0.0)
     found, _ = driven(fine_tune(space, budget, base), measure)
-    assert found[0] == Rule()
-    assert 0.75 <= space.share(1, found[1]) <= 0.85  # 100 - 10 · 0.85 rounds to 92
+    assert found.rules[0] == Rule()
+    assert 0.75 <= space.share(1, found.rules[1]) <= 0.85  # 100 - 10 · 0.85 rounds to 92
     assert measure(found).right >= 92
 
 
@@ -260,10 +262,10 @@ def test_a_base_is_the_harshest_that_keeps_the_accuracy():
     (steps,) = base_search(space, Budget(0.0, "cycles"), "relative", "1x4")
 
     def measure(assignment):
-        return result(100 if assignment[0].value[0] <= 0.52 else 0)
+        return result(100 if assignment.rules[0].value[0] <= 0.52 else 0)
 
     (name, found), _ = driven(steps, measure)
-    assert (name, found[0]) == ("relative 0.5, 1x4", Rule("relative", (0.5,), "1x4"))
+    assert (name, found.rules[0]) == ("relative 0.5, 1x4", Rule("relative", (0.5,), "1x4"))
 
 
 def test_methods_of_a_search():
@@ -284,19 +286,21 @@ def test_the_grid_finds_the_threshold_that_keeps_the_accuracy(tmp_path):
     space = Space.of(model, depthwise=False)
     runner = SerialRunner(job_of(model, ROWS, range(8)))
     engine = Engine(store(tmp_path / "t", space), runner, Budget(0.0, "bytes"), silent)
-    assert engine.run(grid_search(space, Budget(0.0, "bytes"))) == (Rule("threshold", (1.25,)),)
+    assert engine.run(grid_search(space, Budget(0.0, "bytes"))) == Assignment(
+        (Rule("threshold", (1.25,)),)
+    )
 
 
 def test_a_trial_is_what_evaluate_says():
     model, inputs = read_model(None), load_inputs(demo.data_path())
     space = Space.of(model, depthwise=False)
     rows = range(0, 360, 9)
-    evaluator = Evaluator(replace(job_of(model, inputs, rows), zeros={0: Zeros(0.5, 0.1)}))
+    evaluator = Evaluator(job_of(model, inputs, rows))
     base = space.by_method("relative", (0.8,), "element")
     trials = [Trial("", space.dense, space.dense), Trial("", base, space.dense)]
     # The prefix of the base is used again, whichever layer differs, and whatever came between.
     for at in (4, 1):
-        changed = space.replaced(base, at, Rule("topk", (0.95,), "1x4"))
+        changed = base.with_rule(at, Rule("topk", (0.95,), "1x4"))
         trials += [Trial("", changed, base), Trial("", changed, space.dense)]
     for trial in trials:
         found = evaluator.measure(trial)
@@ -304,7 +308,7 @@ def test_a_trial_is_what_evaluate_says():
         expected = evaluate(thinned, inputs, rows)
         assert (found.right, found.rows) == (expected.right, expected.rows)
         assert (found.distance == 0.0) == (trial.assignment == space.dense)
-        fresh = Evaluator(replace(job_of(model, inputs, rows), zeros={0: Zeros(0.5, 0.1)}))
+        fresh = Evaluator(job_of(model, inputs, rows))
         assert replace(fresh.measure(replace(trial, base=space.dense)), seconds=0.0) == replace(
             found, seconds=0.0
         )
@@ -322,7 +326,7 @@ def test_only_what_a_change_reaches_is_computed_again(monkeypatch):
         return run_tensors(part, known, wanted, **options)
 
     monkeypatch.setattr("edgesparse.tune.trial.run_tensors", seen)
-    last = space.replaced(space.dense, 4, Rule("relative", (0.9,)))
+    last = space.dense.with_rule(4, Rule("relative", (0.9,)))
     evaluator.measure(Trial("", last, space.dense))
     source = space.layers[4].node.inputs[0]
     assert source in given[0]
@@ -444,12 +448,14 @@ def store(path, space, **changed):
 def test_trials_are_kept(tmp_path):
     space = Space.of(read_model(None), depthwise=False)
     file = tmp_path / "t.jsonl"
-    rules = (
-        Rule("threshold", (0.1 + 0.2,)),
-        Rule(),
-        Rule("relative", (0.5,), "1x4"),
-        Rule(),
-        Rule(),
+    rules = Assignment(
+        (
+            Rule("threshold", (0.1 + 0.2,)),
+            Rule(),
+            Rule("relative", (0.5,), "1x4"),
+            Rule(),
+            Rule(),
+        )
     )
     store(file, space).add(Trial("here", rules, space.dense), result(90, 7, 0.5))
     store(file, space).add(Trial("dense", space.dense, space.dense), result(99))

@@ -21,7 +21,7 @@ from edgesparse.tune import report
 from edgesparse.tune.allocate import Option
 from edgesparse.tune.command import Tuning, tune_file
 from edgesparse.tune.compensated import compensated_options, compensated_search
-from edgesparse.tune.space import Space
+from edgesparse.tune.space import Assignment, Space
 from edgesparse.tune.store import SearchKey, Store
 from edgesparse.tune.strategy import Budget
 from edgesparse.tune.trial import Evaluator, Job, Trial
@@ -88,7 +88,7 @@ def job_of(model, inputs):
         judged=np.arange(len(rows)),
         classes=inputs.y[rows],
         goal=Goal(optimize="size"),
-        zeros={},
+        profile=device_rows(model, inputs, rows[:20]),
         build_id=native.build_id(),
         calibration=device_rows(model, inputs, drawn(inputs).rows),
     )
@@ -116,9 +116,9 @@ def test_a_search_goes_along_the_frontier_and_never_from_a_compensated_base():
     ]
     batch = next(compensated_search(space, Budget(0.0, "bytes"), options))
     assert [trial.assignment for trial in batch.trials] == [
-        (Rule(), Rule(), rule(0.4)),
-        (rule(0.5), Rule(), rule(0.4)),
-        (rule(0.9), Rule(), rule(0.4)),
+        Assignment((Rule(), Rule(), rule(0.4))),
+        Assignment((rule(0.5), Rule(), rule(0.4))),
+        Assignment((rule(0.9), Rule(), rule(0.4))),
     ]
     assert {trial.base for trial in batch.trials} == {space.dense}
 
@@ -146,15 +146,15 @@ def test_options_of_layers(tmp_path, monkeypatch):
         return compensated_options(kept, job, budget, progress=lambda _: None)
 
     found = first, shared, last = options_of()
-    assert [option.rule for option in shared] == [Rule()]
+    assert [option.choice for option in shared] == [Rule()]
     for options in (first, last):
-        assert options[0] == Option(Rule(), 0.0, job.costs(space.model)["bytes"])
-        assert [option.rule.value for option in options[1:]] == [(share,) for share in SHARES] * 2
-        assert [option.rule.granularity for option in options[9:11]] == ["element", "filter"]
-        assert all(option.rule.compensate for option in options[1:])
+        assert options[0] == Option(Rule(), 0.0, job.costs(space.model, {})["bytes"])
+        assert [option.choice.value for option in options[1:]] == [(share,) for share in SHARES] * 2
+        assert [option.choice.granularity for option in options[9:11]] == ["element", "filter"]
+        assert all(option.choice.compensate for option in options[1:])
         assert options[9].damage > options[1].damage > 0.0
-    thinned, _ = space.thin(space.replaced(space.dense, 0, Rule("topk", (0.9,), "filter")))
-    assert first[18].cost == job.costs(thinned)["bytes"]
+    thinned, _ = space.thin(space.dense.with_rule(0, Rule("topk", (0.9,), "filter")))
+    assert first[18].cost == job.costs(thinned, {})["bytes"]
     # The curves are kept: nothing is measured again.
     monkeypatch.setattr("edgesparse.tune.compensated.measure_sensitivity", None)
     assert options_of() == list(found)
@@ -168,8 +168,8 @@ def test_a_compensated_trial_owes_nothing_to_a_base():
     model, inputs = network(), data_of()
     job = job_of(model, inputs)
     space = job.space()
-    base = (Rule("topk", (0.5,), compensate=True),) * 3
-    trial = Trial("", space.replaced(base, 2, Rule("topk", (0.25,))), base)
+    base = Assignment((Rule("topk", (0.5,), compensate=True),) * 3)
+    trial = Trial("", base.with_rule(2, Rule("topk", (0.25,))), base)
     found = Evaluator(job).measure(trial)
     thinned, rows = space.thin(trial.assignment)
     assert [row.compensated for row in rows] == [True, True, False]
