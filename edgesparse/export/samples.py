@@ -9,7 +9,7 @@ from pathlib import Path
 from edgesparse.errors import FormatError
 from edgesparse.meta import LayerMeta
 from edgesparse.names import short_name
-from edgesparse.report import unknown_layers
+from edgesparse.report.summary import unknown_layers
 from edgesparse.telemetry.cycles import CycleLog, RunCycles, add_cycles
 from edgesparse.telemetry.log import open_log
 from edgesparse.telemetry.record import LayerRecord, LayerWindow

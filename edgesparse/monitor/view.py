@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,7 +12,8 @@ from rich.live import Live
 from rich.text import Text
 from typing_extensions import Self
 
-from edgesparse.report import Summary, render_table
+from edgesparse.report.summary import Summary
+from edgesparse.report.table import render_table
 from edgesparse.telemetry.record import Event, Hello
 from edgesparse.telemetry.runs import BrokenRun, Ended, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
@@ -152,12 +152,7 @@ class View:
         """Return the view itself."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Show the last state, also without a terminal if there was a run."""
         if self._live is not None:
             self._live.update(self._rendered())

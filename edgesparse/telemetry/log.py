@@ -4,7 +4,7 @@
 - ``capture.bin``: the bytes as received.
 - ``cycles.jsonl``: modelled cycles of each run, see telemetry.cycles; only where there are any.
 - ``run.jsonl``: the records in the capture, one JSON object a line, and what could not be read.
-- ``summary.json``: the document of report.summarize.
+- ``summary.json``: the document of report.Summary.
 
 The last two follow from those before, byte for byte.
 """
@@ -18,14 +18,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from typing_extensions import Self
 
 from edgesparse.errors import EdgesparseError, UsageError
 from edgesparse.files import GrowingFile, read_file, write_file
-from edgesparse.report import Summary
+from edgesparse.report.summary import Summary
 from edgesparse.telemetry.cycles import CycleLog
 from edgesparse.telemetry.record import Event, Receiver, event_line
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult, WindowResult
@@ -217,12 +216,7 @@ class RunLog:
         """Return the log itself."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
         """Close the files; without finish(), bring them into agreement with the capture."""
         # The error that led here matters more than one about the log.
         with contextlib.suppress(EdgesparseError) if exc_type else contextlib.nullcontext():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 from rich import box
@@ -12,7 +11,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from typing_extensions import Self
 
-from edgesparse.report import short_name
+from edgesparse.names import short_name
 from edgesparse.tune.engine import Progress
 from edgesparse.tune.trial import Result
 
@@ -63,12 +62,7 @@ class ProgressBar:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take the bar away."""
         self._bar.stop()
 

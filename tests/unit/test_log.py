@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgesparse.deploy.session import Session
 from edgesparse.errors import FormatError, UsageError
-from edgesparse.report import Summary
+from edgesparse.report.summary import Summary
 from edgesparse.telemetry.log import RunLog, rebuild, replay
 from edgesparse.telemetry.record import Receiver
 from edgesparse.telemetry.setup import Setup, StoredArray

@@ -16,7 +16,7 @@ from edgesparse.deploy.session import Session
 from edgesparse.errors import UsageError
 from edgesparse.export import FORMATS, export_run
 from edgesparse.monitor.recorder import Recorder, Rotation
-from edgesparse.report import Summary
+from edgesparse.report.summary import Summary
 from edgesparse.telemetry.cycles import CycleLog, RunCycles
 from edgesparse.telemetry.log import RunLog, open_log, replay
 from edgesparse.telemetry.record import command
