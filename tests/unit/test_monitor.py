@@ -105,7 +105,7 @@ def test_windows_of_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert told["runs"] == check_segment("logs/000001") == 10
     # The rows of single runs, added up.
     document(capsys, "--board", "native", "--runs", "10", "--log", "single")
-    single, summed = (read_log(Path(log))[1] for log in ("single/000001", "logs/000001"))
+    single, summed = (read_log(Path(log)).document for log in ("single/000001", "logs/000001"))
     keys = ("macs_done", "activation_zeros", "activation_zeros_min", "saturated")
     for key in keys:
         assert [layer[key] for layer in single["layers"]] == [
