@@ -76,6 +76,7 @@ def _events(sample: Sample, start: int) -> Iterator[dict[str, Any]]:
 
 def _arguments(layer: LayerSample) -> dict[str, Any]:
     meta = layer.meta
+    made = {} if layer.thresholded is None else {"thresholded": layer.thresholded}
     return {
         "tensor": meta.name,
         "op": meta.op,
@@ -85,6 +86,7 @@ def _arguments(layer: LayerSample) -> dict[str, Any]:
         "macs_done": layer.macs_done,
         "activations": meta.activations,
         "activation_zeros": layer.activation_zeros,
+        **made,
         "weights": meta.weights,
         "weight_zeros": meta.weight_zeros,
     }

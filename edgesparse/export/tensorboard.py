@@ -65,6 +65,8 @@ def _keep(events: Path, output: Path) -> Path:
 def _scalars(sample: Sample) -> Iterator[tuple[str, float]]:
     for layer in sample.layers:
         yield f"activation_zeros_percent/{layer.label}", layer.zeros_percent
+        if layer.thresholded_percent is not None:
+            yield f"thresholded_percent/{layer.label}", layer.thresholded_percent
         if layer.skipped_percent is not None:
             yield f"macs_skipped_percent/{layer.label}", layer.skipped_percent
         if sample.unit != "none":

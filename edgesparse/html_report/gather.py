@@ -107,6 +107,7 @@ def _layer_rows(
                 "reads": list(meta.reads),
                 "weight_sparsity": _share(row["weight_zeros"], row["weights"]),
                 "activation_sparsity": _share(row["activation_zeros"], row["activations"]),
+                "thresholded_share": _thresholded_share(row),
                 "macs_skipped": _share(row["macs"] - row["macs_done"], row["macs"]),
                 "dense_cost": dense,
                 "cost": done,
@@ -116,6 +117,12 @@ def _layer_rows(
             }
         )
     return layers
+
+
+def _thresholded_share(row: _Document) -> float | None:
+    """Of its outputs what the layer's activation threshold set to zero; None without one."""
+    has_threshold = row["activation_threshold"] > 0
+    return _share(row["thresholded"], row["activations"]) if has_threshold else None
 
 
 def _gather_run(folder: Path, against: _Document | None) -> dict[str, Any]:
