@@ -14,7 +14,7 @@ from pyarrow import parquet
 from tensorboardX.proto.event_pb2 import Event
 
 from edgesparse.cli import main
-from edgesparse.errors import MissingToolError
+from edgesparse.errors import MissingToolError, UsageError
 from edgesparse.export import FORMATS, export_run
 from edgesparse.telemetry.cycles import CycleLog, RunCycles
 from edgesparse.telemetry.log import RunLog
@@ -289,6 +289,15 @@ def test_bad_input_is_one_line(
     monkeypatch.chdir(log.parent)
     assert main(["export", *arguments]) == code
     assert said in capsys.readouterr().err.splitlines()[0]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_log_without_runs(tmp_path: Path, form: str) -> None:
+    with RunLog.create(tmp_path / "log", small_setup()):
+        pass
+    with pytest.raises(UsageError, match="log has no whole run"):
+        export_run(tmp_path / "log", form, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
