@@ -102,7 +102,7 @@ class Recipe:
         if self.skip_activations not in (AUTO, OFF):
             raise UsageError(f"--skip-activations is {AUTO} or {OFF}, not {self.skip_activations}")
         if self.profile_rows is not None and self.profile is None:
-            raise UsageError("--profile-rows needs --profile")
+            raise UsageError("--profile-rows needs --profile-from")
         for option, limit in (("--max-ram", self.max_ram), ("--max-flash", self.max_flash)):
             if limit is not None and limit < 1:
                 raise UsageError(f"{option} is a number of bytes, 1 or more")
@@ -236,7 +236,7 @@ def _calibration_of(recipe: Recipe, destination: Destination) -> Calibration:
         return drawn(destination.inputs, among=destination.rows)
     raise UsageError(
         "compensation needs input rows to calibrate on",
-        hint="give --calibration FILE.npz, or --inputs with more rows than are run",
+        hint="give --calibration FILE.npz; a run also takes what is left of its --inputs",
     )
 
 

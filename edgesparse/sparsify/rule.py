@@ -83,7 +83,9 @@ def rule_of(method: str, sparsity: float, value: Sequence[float], granularity: s
         usual = {"--sparsity": 0.0, "--value": (), "--granularity": "element"}
         alone = next((name for name in given if given[name] != usual[name]), None)
         if alone is not None:
-            raise UsageError(f"{alone} needs a --method", hint=f"one of {', '.join(METHOD_NAMES)}")
+            raise UsageError(
+                f"{alone} needs a --method", hint=f"one of {', '.join(METHOD_NAMES[1:])}"
+            )
         return Rule()
     if sparsity:
         raise UsageError(f"method {method} takes --value, not --sparsity")

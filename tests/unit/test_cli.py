@@ -59,6 +59,11 @@ def test_root_help_names_every_verb_and_exit_code(capsys: pytest.CaptureFixture[
         (["deploy", "--board", "native", "--method", "magic"], 2, "magic"),
         (["deploy", "--board", "native", "--method", "topk", "--sparsity", "1.5"], 2, "1.5"),
         (["deploy", "--board", "native", "--runs", "0"], 2, "--runs"),
+        (["deploy", "--board", "native", "--runs", str(2**31 + 1)], 2, "--runs"),
+        (["deploy", "--board", "native", "--timeout", "-1"], 2, "--timeout"),
+        (["deploy", "--board", "native", "--timeout", "nan"], 2, "--timeout"),
+        (["deploy", "--firmware", "."], 2, "cannot read ."),
+        (["sweep", "--method", "magic"], 2, "unknown method 'magic'"),
         (["convert", "--encoding", "zip"], 2, "zip"),
     ],
 )
