@@ -63,7 +63,16 @@ def test_root_help_names_every_verb_and_exit_code(capsys: pytest.CaptureFixture[
         (["deploy", "--board", "native", "--timeout", "-1"], 2, "--timeout"),
         (["deploy", "--board", "native", "--timeout", "nan"], 2, "--timeout"),
         (["deploy", "--firmware", "."], 2, "cannot read ."),
+        (
+            ["deploy", "--sparsify-on-device", "flat=x"],
+            2,
+            "--sparsify-on-device flat takes numbers",
+        ),
         (["sweep", "--method", "magic"], 2, "unknown method 'magic'"),
+        (["sweep", "--plot", "no/where.svg"], 2, "there is no folder no"),
+        (["bench", "--json", "no/where.json"], 2, "there is no folder no"),
+        (["convert", "-o", "."], 2, "cannot write .: Is a directory"),
+        (["sparsify", "-o", "no/where.tflite"], 2, "there is no folder no"),
         (["convert", "--encoding", "zip"], 2, "zip"),
     ],
 )
