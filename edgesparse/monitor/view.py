@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 from typing_extensions import Self
 
+from edgesparse.console import widen
 from edgesparse.report.summary import Summary
 from edgesparse.report.table import render_table
 from edgesparse.telemetry.record import Event, Hello
@@ -158,4 +159,5 @@ class View:
             self._live.update(self._rendered())
             self._live.stop()
         elif self._summary is not None and self._summary.runs > 0:
+            widen(self._console)
             self._console.print(self._rendered())

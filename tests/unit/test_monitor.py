@@ -120,6 +120,7 @@ def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> N
     assert [line.split(":")[0] for line in lines[:3]] == [f"start 1 run {i}" for i in range(3)]
     assert lines[0].endswith("47.9 % of MACs skipped, 30.8 % zeros")
     assert lines[3] == "digits on native, mean of 3 runs"
+    assert "encoding" in out  # nothing is left out of the table
     assert "log: logs/000001" in err
     code, out, _ = run(capsys, "--board", "native", "--runs", "6", "--every", "3", "--log", "w")
     assert [line.split(":")[0] for line in out.splitlines()[:2]] == [
