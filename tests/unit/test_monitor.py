@@ -421,6 +421,7 @@ def test_killed(monitor: subprocess.Popen[str]) -> None:
         (["--port", "/dev/nowhere"], 5, "cannot open /dev/nowhere: No such file or directory"),
         (["--port", "socket://127.0.0.1:1"], 5, "cannot open socket://127.0.0.1:1: "),
         (["--port", "nonsense://x"], 5, "cannot open nonsense://x: "),
+        (["--port", "socket://nowhere"], 2, "socket://nowhere names no port"),
         (["--port", "x", "--start", "--inputs", "x.npz"], 2, "cannot read x.npz"),
     ],
 )
