@@ -23,8 +23,9 @@ def export_parquet(folder: Path, output: Path) -> list[Path]:
         raise MissingToolError("pyarrow", "pip install 'edgesparse[parquet]'") from error
     types = {int: pyarrow.int64(), str: pyarrow.string()}
     schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
-    cells = map(list, zip(*read_rows(folder), strict=True))
-    table = pyarrow.table(dict(zip(COLUMNS, cells, strict=True)), schema=schema)
+    # Columns exist also where there is no row.
+    cells = list(zip(*read_rows(folder), strict=True)) or [()] * len(COLUMNS)
+    table = pyarrow.table(dict(zip(COLUMNS, map(list, cells), strict=True)), schema=schema)
     sink = pyarrow.BufferOutputStream()
     parquet.write_table(table, sink)
     write_file(output, sink.getvalue().to_pybytes())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesparse.errors import FormatError, UsageError
+from edgesparse.errors import FormatError
 from edgesparse.meta import LayerMeta
 from edgesparse.names import short_name
 from edgesparse.report.summary import unknown_layers
@@ -116,17 +116,14 @@ class Sample:
 def read_samples(folder: Path) -> tuple[Setup, Iterator[Sample]]:
     """What was known before the runs of a log, and its samples in order of arrival.
 
-    Raises UsageError where there is no log or no whole run in it, FormatError where it is malformed
-    or its runs belong to another model.
+    Raises UsageError where there is no log, FormatError where it is malformed or its runs belong to
+    another model.
     """
     log = open_log(folder)
-    results = list(log.results())
-    if not results:
-        raise UsageError(f"{folder} has no whole run")
-    return log.setup, _samples(log.setup, results, log.cycles)
+    return log.setup, _samples(log.setup, log.results(), log.cycles)
 
 
-def _samples(setup: Setup, results: Sequence[Result], cycles: CycleLog | None) -> Iterator[Sample]:
+def _samples(setup: Setup, results: Iterator[Result], cycles: CycleLog | None) -> Iterator[Sample]:
     layers = setup.meta.layers
     for result in results:
         layers = layers or unknown_layers(result.layers)

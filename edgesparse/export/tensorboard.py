@@ -24,7 +24,7 @@ def export_tensorboard(folder: Path, output: Path) -> list[Path]:
 
     A log has no times: the wall time of a value is its run's number.
 
-    Raises MissingToolError without tensorboardX.
+    Raises MissingToolError without tensorboardX, UsageError where there is no run.
     """
     try:
         from tensorboardX import SummaryWriter
@@ -47,6 +47,8 @@ def export_tensorboard(folder: Path, output: Path) -> list[Path]:
                     writers[boot].add_histogram_raw(
                         tag, **figures, global_step=step, walltime=float(step)
                     )
+        if not folders:
+            raise UsageError(f"{folder} has no whole run")
         return [_keep(events, output) for events in folders.values()]
 
 
