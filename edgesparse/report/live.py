@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from rich.console import Console, RenderableType
-from rich.live import Live
 from typing_extensions import Self
 
 from edgesparse.report.summary import Summary
 from edgesparse.report.table import render_table, show_table
+from edgesparse.screen import Screen
 from edgesparse.telemetry.runs import RunResult, WindowResult
 
 __all__ = ["LiveTable"]
@@ -34,19 +33,12 @@ class LiveTable:
         self._console = console
         self._summary = summary
         self._log = log
-        self._live: Live | None = None
-        self._shown = 0.0
+        self._screen = Screen(console, self._rendered, every_s=_REFRESH_S)
 
     def add(self, run: RunResult | WindowResult) -> None:
         """Take a run into the summary, and show it if the last time is long enough ago."""
         self._summary.add(run)
-        if not self._console.is_terminal or time.monotonic() - self._shown < _REFRESH_S:
-            return
-        if self._live is None:
-            self._live = Live(console=self._console, auto_refresh=False)
-            self._live.start()
-        self._live.update(self._rendered(), refresh=True)
-        self._shown = time.monotonic()
+        self._screen.refresh()
 
     def _rendered(self) -> RenderableType:
         return render_table(self._summary.document(), log=self._log)
@@ -57,8 +49,6 @@ class LiveTable:
 
     def __exit__(self, *_: object) -> None:
         """Show the last state."""
-        if self._live is not None:
-            self._live.update(self._rendered())
-            self._live.stop()
-        elif self._summary.runs > 0:
+        self._screen.close()
+        if not self._screen.is_used and self._summary.runs > 0:
             show_table(self._summary.document(), log=self._log, console=self._console)
