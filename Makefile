@@ -8,6 +8,7 @@ unexport MAKEFLAGS MFLAGS
 
 BIN := .venv/bin
 BOARD := qemu
+JOBS := $(shell nproc)
 
 # The folders count too: a file that is removed changes one. The dots keep them apart from the target `firmware`.
 SOURCE_DIRS := cmsis_kernels/. firmware/. host/.
@@ -45,8 +46,8 @@ demo: setup ## Deploy the demo model to a board (BOARD=qemu) and show what it me
 	@touch $@
 
 .PHONY: test
-test: setup .venv/browser.stamp ## Run all tests; installs chromium for those of reports
-	@$(BIN)/python -m pytest
+test: setup .venv/browser.stamp ## Run all tests, JOBS side by side; installs chromium for those of reports
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint lint-python lint-c lint-builds lint-native
 lint: lint-python lint-c lint-builds ## Check form, types, and both builds without warnings
@@ -116,7 +117,7 @@ cost: setup ## Measure single layers of every kernel in QEMU, rewrite edgesparse
 
 .PHONY: accuracy
 accuracy: setup ## Accuracy at many shares of zeros: docs/accuracy.md and its plot, build/accuracy.json (long)
-	@$(BIN)/python host/accuracy.py "$${EDGESPARSE_MODELS:-../shared/models}" --json build/accuracy.json
+	@$(BIN)/python -m host.accuracy "$${EDGESPARSE_MODELS:-../shared/models}" --json build/accuracy.json
 
 .PHONY: clean
 clean: ## Remove all that was built, .venv too

@@ -37,6 +37,7 @@ _OUT_ZERO_POINTS = (-128, 0)
 """Zeros at the end of int8 are counted in one pass with the saturated values, others apart."""
 _MAX_SCRATCH_BYTES = 40000
 _CLASSED = 50
+_SIGNALS = 30
 _MAX_NODES = 240
 _MAX_WEIGHTS_BYTES = 700_000
 _MAX_MACS = 600_000
@@ -140,6 +141,31 @@ def _stream(rng: random.Random, *, depthwise: bool) -> Layer | None:
         operator = b.depthwise_conv_2d if depthwise else b.conv_2d
         bias_of = b.bias(bias, x, w)
         return operator(x, w, bias_of, scale=scale, zero_point=zero_point, padding="VALID")
+
+    return add
+
+
+def _signal(rng: random.Random) -> Layer:
+    """A depthwise convolution along a signal."""
+    steps, channels = rng.choice([15, 24, 28, 49, 98]), rng.choice([8, 16, 32, 40, 64, 128])
+    taps, stride = rng.choice([3, 5, 9, 10, 15]), rng.choice([1, 1, 2])
+    padding = rng.choice(["SAME", "VALID"])
+    weights = _weights(rng, (1, taps, 1, channels))
+    bias = np.asarray([rng.randrange(-900, 900) for _ in range(channels)], np.int32)
+    scale, zero_point = _out_scale(taps, rng), rng.choice(_OUT_ZERO_POINTS)
+
+    def add(b: Builder, take: Take) -> int:
+        x = take((1, steps, 1, channels))
+        w = b.constant(weights, [0.01] * channels, axis=3)
+        return b.depthwise_conv_2d(
+            x,
+            w,
+            b.bias(bias, x, w),
+            scale=scale,
+            padding=padding,
+            stride=(stride, 1),
+            zero_point=zero_point,
+        )
 
     return add
 
@@ -335,6 +361,8 @@ def layers() -> Iterator[tuple[Layer, Classes | None]]:
         if classed is not None:
             left -= 1
             yield classed
+    for _ in range(_SIGNALS):
+        yield _signal(rng), None
 
 
 # --- Models of many layers ---------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,13 @@ def power_on(
     """A board with any bytes in its model partition."""
     if isinstance(board.runner, NativeRunner):
         return NativeTarget(board, image, batch, arena_bytes)
-    return QemuTarget(board, ensure_firmware(board).path, image=image, batch=batch)
+    return QemuTarget(board, firmware_of(board.name), image=image, batch=batch)
+
+
+@cache
+def firmware_of(name: str) -> Path:
+    """The firmware of a board, looked at once: its sources do not change while tests run."""
+    return ensure_firmware(find_board(name)).path
 
 
 def batch_bytes(rows: Sequence[NDArray[np.int8]]) -> bytes:

@@ -48,6 +48,9 @@ def convolutions(draw: st.DrawFn, *, depthwise: bool) -> Example | None:
         sides[1] = draw(st.one_of(st.integers(1, 9), st.integers(10, 140)))
         if draw(st.booleans()):
             sides = [draw(st.integers(10, 40)), min(sides[1], 30)]
+    elif depthwise and draw(st.booleans()):  # longer filters along a signal
+        kernel, stride = (draw(st.integers(1, 16)), 1), (draw(st.integers(1, 2)), 1)
+        dilation, sides = (1, 1), [draw(st.integers(1, 40)), 1]
     shape = (draw(st.sampled_from([1, 1, 2])), *sides, in_c)
     per_row = draw(st.booleans())
     in_scale, scales, out_scale = draw_scales(draw, rng, out_c, per_row=per_row)

@@ -64,6 +64,7 @@ ES_INLINE uint32_t es_ctz(uint32_t x) { return (uint32_t)__builtin_ctz(x); }
  *   es_store_pair(p, step, x, y)      two words from x and y, likewise
  *   es_insert11(x, bits)              x with bits 0..10 of `bits` in the place of its own
  *   es_shift_out(x, n)                x << n, n up to 32
+ *   es_add_product(a, b, sum)         sum + a * b, one after the other: compilers add products up first, which costs more
  *   es_lower24(acc), es_upper24(acc)  acc = upper * 2^24 + lower taken apart, lower in -2^23..2^23-1; upper wraps
  *   es_max8(a, b)                     the greater of two int8 in each byte
  *   es_count_word(word, key, sum)     sum plus 1 in each byte that word and key have in common
@@ -102,11 +103,18 @@ ES_INLINE uint32_t es_shift_out(uint32_t x, uint32_t n) {
     return result;
 }
 
+ES_INLINE uint32_t es_add_product(int32_t a, int32_t b, uint32_t sum) {
+    __asm__("mla %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+    return sum;
+}
+
 #else
 
 ES_INLINE uint32_t es_insert11(uint32_t x, int32_t bits) { return (x & ~0x7ffU) | ((uint32_t)bits & 0x7ffU); }
 
 ES_INLINE uint32_t es_shift_out(uint32_t x, uint32_t n) { return n < 32 ? x << n : 0; }
+
+ES_INLINE uint32_t es_add_product(int32_t a, int32_t b, uint32_t sum) { return sum + (uint32_t)a * (uint32_t)b; }
 
 #endif
 

@@ -1,4 +1,4 @@
-/* The inner loops of the dense depthwise convolution, each for cores with the DSP extension and in plain C.
+/* The inner loops of the dense depthwise convolution but that for filters other than 3 x 3 (es_intrin_windows.h), each for cores with the DSP extension and in plain C.
  *
  * After es_intrin.h the only header that asks which instruction set it is compiled for. Both forms give the same bytes
  * and read and write the same scratch; es_depthwise_strip.h says how that is laid out.
@@ -6,7 +6,6 @@
  *   es_three_widen_four  filters of four channels to the words that es_three_make reads
  *   es_widen_four        bytes of four channels to four rows of int16
  *   es_tap_four          one tap of four channels
- *   es_row_four          a row of taps of any filter, for four windows of one channel
  *   es_three_make        3 x 3 windows of one channel
  *   es_three_loop        which loop of it is for a pitch and stride 1 or 2
  */
@@ -50,42 +49,6 @@ ES_INLINE void es_three_widen(const int8_t *tap, uint32_t tap_bytes, uint32_t *t
 }
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
-
-/* Adds a pair of taps to four outputs. */
-ES_INLINE void es_pair_four(const uint32_t **filter, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
-                            int32_t acc[4]) {
-    uint32_t w;
-    es_load_step(*filter, 4, w);
-    acc[0] = es_smlad(w, a0, acc[0]);
-    acc[1] = es_smlad(w, a1, acc[1]);
-    acc[2] = es_smlad(w, a2, acc[2]);
-    acc[3] = es_smlad(w, a3, acc[3]);
-}
-
-/* Adds a row of `pairs` pairs of taps to four outputs, `stride` columns apart; `filter` moves on behind them. At stride 2 the second output's pair is
- * the first one's next, and so on: four pairs at a time, each input is loaded once for all four.
- */
-ES_INLINE void es_row_four(const int16_t *a, const uint32_t **filter, uint32_t pairs, uint32_t stride, int32_t acc[4]) {
-    if (stride == 2 && pairs >= 4) {
-        uint32_t a0 = es_read_u32(a), a1 = es_read_u32(a + 2), a2 = es_read_u32(a + 4);
-        for (; pairs >= 4; pairs -= 4) {
-            const uint32_t a3 = es_read_u32(a + 6);
-            es_pair_four(filter, a0, a1, a2, a3, acc);
-            a0 = es_read_u32(a + 8);
-            es_pair_four(filter, a1, a2, a3, a0, acc);
-            a1 = es_read_u32(a + 10);
-            es_pair_four(filter, a2, a3, a0, a1, acc);
-            a2 = es_read_u32(a + 12);
-            es_pair_four(filter, a3, a0, a1, a2, acc);
-            a += 8;
-        }
-    }
-    for (; pairs != 0; pairs--) {
-        es_pair_four(filter, es_read_u32(a), es_read_u32(a + stride), es_read_u32(a + 2 * stride),
-                     es_read_u32(a + 3 * stride), acc);
-        a += 2;
-    }
-}
 
 /* Adds the products of four neighbouring bytes. */
 ES_INLINE void es_tap_four(const int8_t *a, const int8_t *w, int32_t sums[4]) {
@@ -315,20 +278,6 @@ static inline uintptr_t es_three_loop(uint32_t pitch_bytes, uint32_t stride_w) {
 }
 
 #else
-
-ES_INLINE void es_row_four(const int16_t *a, const uint32_t **filter, uint32_t pairs, uint32_t stride, int32_t acc[4]) {
-    const int16_t *w = (const int16_t *)(const void *)*filter;
-    uint32_t sum0 = (uint32_t)acc[0], sum1 = (uint32_t)acc[1], sum2 = (uint32_t)acc[2], sum3 = (uint32_t)acc[3];
-    for (const int16_t *const end = w + 2 * pairs; w != end; a++) {
-        const int32_t tap = *w++;
-        sum0 += (uint32_t)(tap * a[0]);
-        sum1 += (uint32_t)(tap * a[stride]);
-        sum2 += (uint32_t)(tap * a[2 * stride]);
-        sum3 += (uint32_t)(tap * a[3 * stride]);
-    }
-    *filter += pairs;
-    acc[0] = (int32_t)sum0, acc[1] = (int32_t)sum1, acc[2] = (int32_t)sum2, acc[3] = (int32_t)sum3;
-}
 
 ES_INLINE void es_tap_four(const int8_t *a, const int8_t *w, int32_t sums[4]) {
     for (uint32_t i = 0; i < 4; i++) {

@@ -28,7 +28,7 @@ SCHEMA_VERSION = 1
 
 # Of cmsis_kernels/include/es_parts.h. No image needs sparsify: weights are set to zero on the host.
 PARTS = (
-    *("sparsify", "classes", "depthwise_window"),
+    *("sparsify", "classes", "depthwise_window", "depthwise_general"),
     *("three_64", "three_128", "three_256", "three_512", "three_1008"),
 )
 
@@ -48,9 +48,15 @@ def parts_of(image: Image) -> frozenset[str]:
             if native.layout("conv_params").unpack(params)["classes"]:
                 parts.add("classes")
         elif node["kernel"] == depthwise:
-            is_window = native.scratch_bytes(depthwise, params) == 0
-            parts.add("depthwise_window" if is_window else f"three_{native.pitch_bytes(params)}")
-    return frozenset(parts) & set(PARTS)
+            parts.add(_depthwise_part(depthwise, params))
+    return frozenset(parts)
+
+
+def _depthwise_part(kernel: int, params: bytes) -> str:
+    if native.scratch_bytes(kernel, params) == 0:
+        return "depthwise_window"
+    pitch = native.pitch_bytes(params)
+    return f"three_{pitch}" if pitch else "depthwise_general"
 
 
 def export_firmware(

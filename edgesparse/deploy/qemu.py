@@ -1,20 +1,26 @@
-"""A board in QEMU: real firmware, a pseudo-terminal as serial line, exact instruction counts."""
+"""A board in QEMU: real firmware, a pseudo-terminal as serial line, exact instruction counts.
+
+The pseudo-terminal is made here and opened by QEMU, as a serial port of this computer.  The other
+way round (``-serial pty``) each start costs a second: QEMU looks only once a second whether
+somebody has opened what it made, and takes nothing from the host until then.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import tty
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import serial
 from qemu.qmp import QMPClient, QMPError
 from typing_extensions import Self
 
@@ -124,7 +130,7 @@ class QemuTarget:
         if shutil.which(_QEMU) is None:
             raise MissingToolError(_QEMU, _QEMU_INSTALL)
         command = [_QEMU, "-M", runner.machine, *runner.args, "-kernel", str(firmware)]
-        command += ["-S", "-display", "none", "-monitor", "none", "-serial", "pty"]
+        command += ["-display", "none", "-monitor", "none"]
         memory = self._board.memory
         files = [
             self._place(command, "model image", image, memory.model),
@@ -134,25 +140,36 @@ class QemuTarget:
         if model is not None:
             cycles, starts = self._model_cycles(command, *model)
             files += [cycles, starts]
-        ours, theirs = socket.socketpair()
-        self._resources.callback(ours.close)
-        command += ["-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "qmp,mode=control"]
         self._errors: IO[bytes] = self._resources.enter_context(tempfile.TemporaryFile())
-        with theirs:
-            self._process = subprocess.Popen(
-                ["sh", "-c", _GUARD, "sh", *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                pass_fds=[theirs.fileno(), *(file.fileno() for file in files if file)],
-                start_new_session=True,  # Ctrl-C is for this process, which then closes QEMU
-            )
-        self._resources.callback(self._kill)
-        # A thread of its own: this one may have an event loop that runs already.
-        with ThreadPoolExecutor(1) as executor:
-            self._port = executor.submit(asyncio.run, self._connect(ours)).result()
-        self._resources.callback(self._port.close)
+        with ExitStack() as until_open:
+            self._line, name = self._make_line(until_open)
+            command += ["-serial", name]
+            control, qmp = socket.socketpair()
+            self._resources.enter_context(control)
+            command += ["-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "qmp,mode=control"]
+            with qmp:
+                self._process = subprocess.Popen(
+                    ["sh", "-c", _GUARD, "sh", *command],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._errors,
+                    pass_fds=[qmp.fileno(), *(file.fileno() for file in files if file)],
+                    start_new_session=True,  # Ctrl-C is for this process, which then closes QEMU
+                )
+            self._resources.callback(self._kill)
+            # A thread of its own: this one may have an event loop that runs already.
+            with ThreadPoolExecutor(1) as executor:
+                executor.submit(asyncio.run, self._wait_for_start(control)).result()
         self._cycles = cycles
+
+    def _make_line(self, until_open: ExitStack) -> tuple[IO[bytes], str]:
+        """Our end of the serial line, and the name that QEMU opens before `until_open` is left."""
+        ours_fd, theirs_fd = os.openpty()
+        ours = self._resources.enter_context(os.fdopen(ours_fd, "r+b", buffering=0))
+        until_open.callback(os.close, theirs_fd)
+        tty.setraw(theirs_fd)
+        os.set_blocking(ours_fd, False)
+        return ours, os.ttyname(theirs_fd)
 
     def _model_cycles(
         self, command: list[str], cycles: CycleRequest, plugin: Path
@@ -186,33 +203,24 @@ class QemuTarget:
         command += ["-device", f"loader,{source},addr={memory.base:#x},force-raw=on"]
         return file
 
-    async def _connect(self, connection: socket.socket) -> serial.Serial:
-        """Open the serial line, then let the processor go: QEMU drops what nobody listens to."""
+    async def _wait_for_start(self, connection: socket.socket) -> None:
+        """Until QEMU answers, which it does when it has loaded all, or has ended."""
         client = QMPClient("edgesparse")
         try:
             await asyncio.wait_for(client.connect(connection), _START_TIMEOUT_S)
-            try:
-                devices: Any = await client.execute("query-chardev")
-                name = next(item["filename"] for item in devices if item["label"] == "serial0")
-                port = serial.Serial(
-                    name.removeprefix("pty:"), exclusive=True, write_timeout=_WRITE_TIMEOUT_S
-                )
-                await client.execute("cont")
-            finally:
-                await client.disconnect()
-        except (QMPError, OSError, EOFError, asyncio.TimeoutError, StopIteration) as error:
+            await client.disconnect()
+        except (QMPError, OSError, EOFError, asyncio.TimeoutError) as error:
             raise self._gone("QEMU does not start", error) from error
-        return port
 
-    def _gone(self, what: str, error: Exception | None) -> TargetError:
+    def _gone(self, what: str, error: Exception) -> TargetError:
         """What QEMU said last, or else the error that its end caused here."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_STOP_TIMEOUT_S if error is not None else 0)
+            self._process.wait(_STOP_TIMEOUT_S)
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").splitlines()
         said = [line for line in lines if line.strip() and "warning:" not in line]
         errors = [line for line in said if line.startswith(f"{_QEMU}:")]  # then come hints
-        last = (errors or said or [str(error or "no reason given")])[-1]
+        last = (errors or said or [str(error)])[-1]
         return TargetError(f"{what}: {last}")
 
     def read(self, max_bytes: int, timeout_s: float) -> bytes:
@@ -221,17 +229,12 @@ class QemuTarget:
         Raises:
             TargetError: QEMU has ended.
         """
+        if not self._wait_for(select.POLLIN, timeout_s):
+            return b""
         try:
-            if self._port.timeout != timeout_s:
-                self._port.timeout = timeout_s
-            data: bytes = self._port.read(1)
-            if data and max_bytes > 1:
-                data += self._port.read(min(self._port.in_waiting, max_bytes - 1))
-        except OSError as error:  # pyserial's errors are among them
+            return os.read(self._line.fileno(), max_bytes)
+        except OSError as error:
             raise self._gone("QEMU has ended", error) from error
-        if not data and self._process.poll() is not None:
-            raise self._gone("QEMU has ended", None)
-        return data
 
     def write(self, data: bytes) -> None:
         """Send all of `data` to the device.
@@ -239,15 +242,23 @@ class QemuTarget:
         Raises:
             TargetError: QEMU has ended, or the firmware takes nothing more.
         """
-        try:
-            for start in range(0, len(data), _WRITE_PIECE_BYTES):
-                self._port.write(data[start : start + _WRITE_PIECE_BYTES])
-        except serial.SerialTimeoutException as error:
-            raise TargetError(
-                f"the firmware of {self._board.name} has taken nothing for {_WRITE_TIMEOUT_S:g} s"
-            ) from error
-        except OSError as error:
-            raise self._gone("QEMU has ended", error) from error
+        while data:
+            events = self._wait_for(select.POLLOUT, _WRITE_TIMEOUT_S)
+            if events & select.POLLHUP:  # what is written then goes nowhere, without an error
+                raise self._gone("QEMU has ended", EOFError("it has closed the line"))
+            if not events:
+                raise TargetError(
+                    f"the firmware of {self._board.name} has taken nothing"
+                    f" for {_WRITE_TIMEOUT_S:g} s"
+                )
+            data = data[os.write(self._line.fileno(), data[:_WRITE_PIECE_BYTES]) :]
+
+    def _wait_for(self, event: int, timeout_s: float) -> int:
+        """The events of poll on our end of the line, POLLHUP among them; 0 if the time went by."""
+        line = select.poll()
+        line.register(self._line, event)
+        found = line.poll(1000 * timeout_s)
+        return found[0][1] if found else 0
 
     def close(self) -> None:
         """Switch the board off: ends QEMU and releases all that it took.  May be called again."""

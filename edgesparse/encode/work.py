@@ -29,7 +29,8 @@ __all__ = ["WORK", "KernelWork"]
 def _depthwise(job: Job) -> Amounts:
     """3 x 3 windows at stride 1 or 2 have a loop of their own, as has a single position.
 
-    Channels go in fours, or one by one.  A filter with an exact row takes the loop for any.
+    Other filters have one that makes four windows at a time.  Channels go in fours, or one by one.
+    Exact rows are made window by window; beside one, 3 x 3 windows are made as others are.
     """
     p = _turned(job.params)
     lanes = 4 if p["in_c"] % 4 == 0 else 1
@@ -45,14 +46,18 @@ def _depthwise(job: Job) -> Amounts:
             **counted(job, p["out_c"]),
         }
     three_bytes = _three_bytes(p, lanes)
-    three = three_bytes is not None
-    short = (1.0 - job.exact) ** lanes if three else 0.0
     found: Amounts = {"one": 1, **_depthwise_input(p, lanes, three_bytes or _any_bytes(p, lanes))}
-    for kind, share in ((f"3 by {p['stride_w']}", short), ("any", 1.0 - short)):
-        amounts = _depthwise_output(p, job) if share else {}
-        found |= {f"{name} {kind}": share * n for name, n in amounts.items()}
+    three = (1.0 - job.exact) ** lanes if three_bytes is not None else 0.0
+    four = 1.0 - job.exact - three if p["out_w"] >= 4 and p["stride_w"] <= 2 else 0.0
+    for kind, share, amounts in (
+        (f"3 by {p['stride_w']}", three, _threes(p, job)),
+        (f"4 by {p['stride_w']}", four, _fours(p, job)),
+        ("any", 1.0 - three - four, _anys(p, job)),
+    ):
+        if share > 0.0:
+            found |= {f"{name} {kind}": share * n for name, n in amounts.items()}
     found |= counted(job, job.positions * p["out_c"])
-    if three and job.narrow:
+    if job.narrow:
         found["clamped"] = job.positions * p["out_c"]
     return found
 
@@ -86,14 +91,22 @@ def _three_bytes(p: Mapping[str, Any], lanes: int) -> int | None:
 
 def _any_bytes(p: Mapping[str, Any], lanes: int) -> int:
     """The same for any loop."""
-    width = (p["kernel_w"] - 1) * p["dilation_w"] + 1
-    columns = (p["out_w"] - 1) * p["stride_w"] + 2 * parts(width, 2)
+    columns = (p["out_w"] - 1) * p["stride_w"] + 2 * _pairs(p)
     return 2 * lanes * parts(columns, 2) * 2
+
+
+def _pairs(p: Mapping[str, Any]) -> int:
+    """Words of a filter's row."""
+    return max(parts((p["kernel_w"] - 1) * p["dilation_w"] + 1, 2), 2)
+
+
+def _height(p: Mapping[str, Any]) -> int:
+    return int((p["kernel_h"] - 1) * p["dilation_h"] + 1)
 
 
 def _depthwise_input(p: Mapping[str, Any], lanes: int, pitch: int) -> Amounts:
     """Rows of the input widened for a strip of output rows at a time, `pitch` bytes apart."""
-    height = (p["kernel_h"] - 1) * p["dilation_h"] + 1
+    height = _height(p)
     rows = max(_STRIP_BYTES // pitch - height, 0)
     strip = min(rows // p["stride_h"] + 1, p["out_h"])
     strips = p["batches"] * parts(p["out_h"], strip)
@@ -107,20 +120,43 @@ def _depthwise_input(p: Mapping[str, Any], lanes: int, pitch: int) -> Amounts:
     return {f"{name} x{lanes}": amount for name, amount in amounts.items()}
 
 
-def _depthwise_output(p: Mapping[str, Any], job: Job) -> Amounts:
-    outputs = job.positions * p["out_c"]
+def _threes(p: Mapping[str, Any], job: Job) -> Amounts:
     out_rows = p["batches"] * p["out_h"] * p["out_c"]
-    taps = p["kernel_h"] * parts(p["kernel_w"], 2) * 2
+    return {
+        "rows": p["out_c"],
+        "out_rows": out_rows,
+        "odd_rows": out_rows * (p["out_w"] % 2),
+        "outputs": job.positions * p["out_c"],
+    }
+
+
+def _fours(p: Mapping[str, Any], job: Job) -> Amounts:
+    """Two pairs of taps at a time, one where their number is odd."""
+    out_rows = p["batches"] * p["out_h"] * p["out_c"]
+    fours = out_rows * parts(p["out_w"], 4)
+    pairs = _pairs(p)
     return {
         "rows": p["out_c"],
         "filters": job.rows * p["out_c"],
         "out_rows": out_rows,
-        "odd_rows": out_rows * (p["out_w"] % 2),
+        "uneven_rows": out_rows * (p["out_w"] % 4 != 0),
+        "fours": fours,
+        "four_rows": fours * (_height(p) - 1),
+        "pairs": fours * _height(p) * (pairs % 2),
+        "two_pairs": fours * _height(p) * (pairs // 2),
+    }
+
+
+def _anys(p: Mapping[str, Any], job: Job) -> Amounts:
+    outputs = job.positions * p["out_c"]
+    return {
+        "rows": p["out_c"],
+        "filters": job.rows * p["out_c"],
+        "out_rows": p["batches"] * p["out_h"] * p["out_c"],
         "outputs": outputs,
-        "window_rows": outputs * p["kernel_h"],
+        "window_rows": outputs * _height(p),
+        "pairs": outputs * _height(p) * _pairs(p),
         **rescaled(job, "outputs", outputs),
-        "products": outputs * taps,
-        "strided_products": outputs * taps if p["stride_w"] > 1 else 0,
     }
 
 

@@ -16,19 +16,20 @@ from edgesparse.image import Image
 _START_S = 20.0
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class QemuAtPort:
-    """Starts QEMU, and again at the same port after kill().  Use it as a context manager."""
+    """Starts QEMU, and again at the same port after kill().  Use it as a context manager.
+
+    A socket that is bound but does not listen keeps the port from everybody but QEMU, which, like
+    it, allows an address to be used again.
+    """
 
     def __init__(self, board: Board, image: Image, batch: bytes, folder: Path) -> None:
         assert isinstance(board.runner, QemuRunner)
         assert board.memory.batch is not None
-        self.port = free_port()
+        self._reservation = socket.socket()
+        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reservation.bind(("127.0.0.1", 0))
+        self.port = int(self._reservation.getsockname()[1])
         self.url = f"socket://127.0.0.1:{self.port}"
         (folder / "image").write_bytes(image.device_bytes())
         (folder / "batch").write_bytes(batch)
@@ -73,3 +74,4 @@ class QemuAtPort:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+        self._reservation.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,24 +23,29 @@ def arm_board() -> Board:
     return find_board("qemu")
 
 
-def test_is_built_once_by_whoever_comes_first(
-    arm_board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(firmware, "_build_folder", lambda _: tmp_path)
-    said: list[str] = []
-    got: list[firmware.Firmware] = []
+BUILD_TWICE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from edgesparse.deploy import firmware
+from edgesparse.deploy.boards import find_board
 
-    def work() -> None:
-        got.append(firmware.ensure_firmware(arm_board, progress=said.append))
+firmware._build_folder = lambda _: Path(sys.argv[2])
+with ThreadPoolExecutor() as executor:
+    boards = [find_board(sys.argv[1])] * 2
+    built = executor.map(lambda board: firmware.ensure_firmware(board, progress=print), boards)
+print(*{f"{each.path} {each.build_id}" for each in built}, sep="\\n")
+"""
 
-    workers = [threading.Thread(target=work) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert said == [f"building the firmware of {arm_board.name}"]
-    assert len(got) == 3
-    assert len({(each.path, each.build_id) for each in got}) == 1
+
+def test_is_built_once_by_whoever_comes_first(arm_board: Board, tmp_path: Path) -> None:
+    """Two processes of two threads each."""
+    command = [sys.executable, "-c", BUILD_TWICE, arm_board.name, str(tmp_path)]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [line for worker in workers for line in worker.communicate()[0].splitlines()]
+    assert [worker.returncode for worker in workers] == [0, 0]
+    one = f"{tmp_path / arm_board.name}.elf {firmware.sources_build_id()}"
+    assert sorted(said) == sorted([f"building the firmware of {arm_board.name}", one, one])
 
 
 def test_is_built_again_when_the_sources_have_changed(

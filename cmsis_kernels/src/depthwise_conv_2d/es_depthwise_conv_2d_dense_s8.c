@@ -61,7 +61,7 @@ static es_depthwise_plan_t plan_of(const es_conv_params_t *params) {
     plan.multiplier = p->in_c > 0 ? (uint32_t)p->out_c / (uint32_t)p->in_c : 0;
     plan.width = es_size_add(es_size_mul((uint32_t)p->kernel_w - 1, (uint32_t)p->dilation_w), 1);
     plan.height = es_size_add(es_size_mul((uint32_t)p->kernel_h - 1, (uint32_t)p->dilation_h), 1);
-    plan.pairs = plan.width / 2 + plan.width % 2;
+    plan.pairs = plan.width <= 2 ? 2 : plan.width / 2 + plan.width % 2;
     plan.filter = es_size_mul(plan.height, plan.pairs);
     const uint32_t steps = es_size_mul((uint32_t)p->out_w - 1, (uint32_t)p->stride_w);
     plan.lane = es_size_add(steps, es_size_mul(plan.pairs, 2));
@@ -116,7 +116,7 @@ static void make_image(es_depthwise_strip_t *strip, const es_depthwise_block_t *
     const es_depthwise_plan_t *const plan = strip->plan;
     const es_conv_params_t *const p = &plan->params;
     if (strip->rows == (uint32_t)p->out_h) {
-        es_depthwise_widen_block(plan, whole, image);
+        es_depthwise_widen_block(plan->lanes, whole, image);
         es_depthwise_make_strip(strip, output);
         return;
     }
@@ -128,7 +128,7 @@ static void make_image(es_depthwise_strip_t *strip, const es_depthwise_block_t *
         const uint32_t in_rows = (strip->rows - 1) * (uint32_t)p->stride_h + plan->height;
         const es_depthwise_block_t block =
             es_depthwise_block(plan, top + (int32_t)kept, in_rows - kept, strip->rows_at + kept * plan->pitch);
-        es_depthwise_widen_block(plan, &block, image);
+        es_depthwise_widen_block(plan->lanes, &block, image);
         es_depthwise_make_strip(strip, output);
         top += (int32_t)strip->rows * p->stride_h;
         output += strip->rows * (uint32_t)(p->out_w * p->out_c);
@@ -150,12 +150,15 @@ static bool widen_filters(const es_depthwise_strip_t *strip, const int8_t *weigh
         es_depthwise_widen_threes(plan, weights, first, count, filters);
         return true;
     }
-    es_depthwise_fill(filters, 0, count * plan->filter);
+    /* Between the taps zeros stay zeros, but es_three_t has others there. */
+    if (first == 0 || strip->three.loop != 0) {
+        es_depthwise_fill(filters, 0, count * plan->filter);
+    }
     es_depthwise_widen_filters(plan, weights, first, count, filters);
     return false;
 }
 
-/* es_three_make saturates to int8 only. */
+/* es_three_make and es_windows_make saturate to int8 only. */
 static void clamp_all(int8_t *output, uint32_t count, const es_output_t *out) {
     for (; count != 0; count--) {
         *output = (int8_t)es_clamp(*output, out->min, out->max);
@@ -180,8 +183,15 @@ void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t 
     uint32_t *const filters = (uint32_t *)(void *)(rows_at + plan.in_rows * plan.pitch);
     es_depthwise_fill(rows_at, ((uint32_t)p->in_zero_point & 0xffffU) * 0x10001U, plan.in_rows * plan.pitch / 2);
     const es_depthwise_block_t whole = es_depthwise_block(&plan, -p->pad_top, plan.in_rows, rows_at);
-    es_depthwise_strip_t strip = {&plan,    &out,       rows_at, filters,
-                                  channels, plan.strip, false,   es_depthwise_three(&plan, rows_at)};
+    es_depthwise_strip_t strip = {&plan,
+                                  &out,
+                                  rows_at,
+                                  filters,
+                                  channels,
+                                  plan.strip,
+                                  false,
+                                  es_depthwise_three(&plan, rows_at),
+                                  es_depthwise_windows(&plan, rows_at)};
     const int8_t *image = input;
     for (uint32_t first = 0; first < (uint32_t)p->out_c; first += count) {
         strip.is_three = widen_filters(&strip, (const int8_t *)weights, channels, first, count, filters);
@@ -191,7 +201,7 @@ void es_depthwise_conv_2d_dense_s8(const es_conv_params_t *params, const int8_t 
         image += plan.lanes;
         strip.channels += count;
     }
-    if (plan.three && out.short_limit == 0) {
+    if (out.short_limit == 0) {
         clamp_all(output, (uint32_t)p->batches * out_bytes, &out);
     }
 }

@@ -19,24 +19,20 @@ void es_depthwise_widen_filters(const es_depthwise_plan_t *plan, const int8_t *w
     const es_conv_params_t *const p = &plan->params;
     const uint32_t tap_bytes = ((uint32_t)p->out_c + 3) & ~3U;
     const uint32_t taps = (uint32_t)p->kernel_w, rows = (uint32_t)p->kernel_h, step = (uint32_t)p->dilation_w;
-    /* Filters are an image of taps: four of them are widened as four channels are. */
-    es_depthwise_plan_t image = {.lanes = 4, .lane = 2 * plan->filter};
-    image.params.in_c = (int32_t)tap_bytes;
-    image.params.in_w = p->kernel_w;
-    image.pitch = 2 * plan->pairs * (uint32_t)p->dilation_h;
+    const uint32_t lane = 2 * plan->filter, pitch = 2 * plan->pairs * (uint32_t)p->dilation_h;
+    es_depthwise_block_t block = {0, to, rows, taps, taps * tap_bytes, tap_bytes, lane, pitch};
     weights += first;
     for (; count >= 4 && step == 1; count -= 4) {
-        const es_depthwise_block_t block = {0, to, rows, taps};
-        es_depthwise_widen_block(&image, &block, weights);
+        es_depthwise_widen_block(4, &block, weights);
         weights += 4;
-        to += 4 * image.lane;
+        block.to += 4 * lane;
     }
     for (; count != 0; count--) {
         for (uint32_t tap = 0; tap < rows * taps; tap++) {
-            to[tap / taps * image.pitch + tap % taps * step] = weights[tap * tap_bytes];
+            block.to[tap / taps * pitch + tap % taps * step] = weights[tap * tap_bytes];
         }
         weights++;
-        to += image.lane;
+        block.to += lane;
     }
 }
 
@@ -59,6 +55,10 @@ es_depthwise_block_t es_depthwise_block(const es_depthwise_plan_t *plan, int32_t
         .to = to + above * plan->pitch + left,
         .rows = inside,
         .columns = inside == 0 ? 0 : lesser(plan->lane - left, (uint32_t)p->in_w),
+        .row_bytes = (uint32_t)(p->in_w * p->in_c),
+        .pixel_bytes = (uint32_t)p->in_c,
+        .lane = plan->lane,
+        .pitch = plan->pitch,
     };
     return block;
 }

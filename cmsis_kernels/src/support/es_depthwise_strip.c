@@ -1,15 +1,7 @@
 #include "es_depthwise_strip.h"
 
-/* One output channel of a strip. */
-typedef struct {
-    const int16_t *rows_at;
-    const uint32_t *filter;
-    const es_channel_t *channel;
-} one_t;
-
-/* Adds the products of one output. */
-static int32_t accumulate_one(const es_depthwise_plan_t *plan, const uint32_t *filter, const int16_t *begin,
-                              int32_t acc) {
+/* One window. */
+static int32_t accumulate(const es_depthwise_plan_t *plan, const uint32_t *filter, const int16_t *begin, int32_t acc) {
     const uint32_t pitch = plan->pitch;
     for (uint32_t rows = plan->height; rows != 0; rows--) {
         const int16_t *a = begin;
@@ -24,61 +16,62 @@ static int32_t accumulate_one(const es_depthwise_plan_t *plan, const uint32_t *f
     return acc;
 }
 
-/* Adds the products of four outputs side by side. */
-ES_INLINE void accumulate(const es_depthwise_plan_t *plan, const uint32_t *filter, const int16_t *begin,
-                          uint32_t stride, int32_t acc[4]) {
-    const uint32_t pitch = plan->pitch;
-    const uint32_t pairs = plan->pairs;
-    for (uint32_t rows = plan->height; rows != 0; rows--) {
-        es_row_four(begin, &filter, pairs, stride, acc);
-        begin += pitch;
-    }
-}
-
-ES_INLINE void make_row(const es_depthwise_strip_t *strip, const one_t *one, const int16_t *a, uint32_t stride,
-                        int8_t *output) {
-    const es_channel_t *const channel = one->channel;
-    const uint32_t out_c = (uint32_t)strip->plan->params.out_c;
-    uint32_t left = (uint32_t)strip->plan->params.out_w;
-    for (; left >= 4; left -= 4) {
-        int32_t acc[4] = {channel->bias, channel->bias, channel->bias, channel->bias};
-        accumulate(strip->plan, one->filter, a, stride, acc);
-        for (uint32_t i = 0; i < 4; i += 2) {
-            es_requantize_two(acc[i], acc[i + 1], channel, strip->out, output, out_c);
-            output += 2 * out_c;
-        }
-        a += 4 * stride;
-    }
-    for (; left != 0; left--) {
-        const int32_t acc = accumulate_one(strip->plan, one->filter, a, channel->bias);
-        *output = es_requantize(acc, channel, strip->out);
-        output += out_c;
-        a += stride;
-    }
-}
-
-/* Any filter, stride and requantisation. */
-ES_APART void make_any(const es_depthwise_strip_t *strip, const one_t *one, int8_t *output) {
+/* One output channel, window by window: any filter, stride and requantisation. */
+ES_APART void make_any(const es_depthwise_strip_t *strip, const int16_t *rows_at, const uint32_t *filter,
+                       const es_channel_t *channel, int8_t *output) {
     const es_conv_params_t *const p = &strip->plan->params;
-    const int16_t *a = one->rows_at;
     for (uint32_t row = 0; row < strip->rows; row++) {
-        make_row(strip, one, a, (uint32_t)p->stride_w, output);
-        a += (uint32_t)p->stride_h * strip->plan->pitch;
-        output += p->out_w * p->out_c;
+        const int16_t *a = rows_at;
+        for (int32_t left = p->out_w; left != 0; left--) {
+            *output = es_requantize(accumulate(strip->plan, filter, a, channel->bias), channel, strip->out);
+            output += p->out_c;
+            a += p->stride_w;
+        }
+        rows_at += (uint32_t)p->stride_h * strip->plan->pitch;
     }
+}
+
+es_windows_t es_depthwise_windows(const es_depthwise_plan_t *plan, const int16_t *rows_at) {
+    const es_conv_params_t *const p = &plan->params;
+    const uint32_t stride_bytes = 2 * (uint32_t)p->stride_w, pitch_bytes = 2 * plan->pitch;
+    const uint32_t out_w = (uint32_t)p->out_w;
+    const bool fits = out_w - 4 < 1U << 22 && stride_bytes <= 4; /* 4 windows at least, and `left` is positive */
+    const es_windows_t windows = {
+        .first = rows_at,
+        .height = plan->height,
+        .pairs = plan->pairs,
+        .row_skip_bytes = pitch_bytes - 4 * plan->pairs,
+        .out_c = (uint32_t)p->out_c,
+        .next_bytes = 4 * stride_bytes - pitch_bytes * (plan->height - 1) - 4 * plan->pairs,
+        .left = (out_w - 4) << 9 | (stride_bytes & 4U) << 6,
+        .next_row_bytes = pitch_bytes * (uint32_t)p->stride_h - out_w * stride_bytes,
+        .rows = fits ? plan->strip : 0,
+        .stride_bytes = stride_bytes,
+    };
+    return windows;
 }
 
 static void make_anys(const es_depthwise_strip_t *strip, int8_t *output) {
     const es_depthwise_plan_t *const plan = strip->plan;
-    one_t one = {strip->rows_at, strip->filters, strip->channels};
-    for (uint32_t lane = 0; lane < plan->lanes; lane++) {
-        for (uint32_t i = 0; i < plan->multiplier; i++) {
-            make_any(strip, &one, output);
-            one.filter += plan->filter;
-            one.channel++;
-            output++;
+    const uint32_t lane = plan->lane, words = plan->filter, multiplier = plan->multiplier;
+    const uint32_t *filter = strip->filters;
+    const es_channel_t *channel = strip->channels;
+    es_windows_t windows = strip->windows;
+    const bool fours = ES_HAS_depthwise_general && windows.rows != 0;
+    windows.rows = strip->rows;
+    uint32_t same = multiplier; /* output channels left that read the same input */
+    for (const int8_t *const end = output + plan->lanes * multiplier; output != end; output++) {
+        if (fours && es_scale_of(channel).shift <= 31) {
+            es_windows_make(&windows, filter, channel, output);
+        } else {
+            make_any(strip, windows.first, filter, channel, output);
         }
-        one.rows_at += plan->lane;
+        filter += words;
+        channel++;
+        if (--same == 0) {
+            same = multiplier;
+            windows.first += lane;
+        }
     }
 }
 

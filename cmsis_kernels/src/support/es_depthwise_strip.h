@@ -11,6 +11,7 @@
 #define ES_DEPTHWISE_STRIP_H
 
 #include "es_intrin_depthwise.h"
+#include "es_intrin_windows.h"
 #include "es_requant.h"
 
 typedef struct {
@@ -19,7 +20,7 @@ typedef struct {
     uint32_t multiplier;     /* output channels of an input channel */
     uint32_t width;          /* columns from the filter's first to its last */
     uint32_t height;         /* rows likewise */
-    uint32_t pairs;          /* words of a filter's row */
+    uint32_t pairs;          /* words of a filter's row, 2 or more */
     uint32_t lane;           /* int16 of a channel's widened row, even */
     uint32_t pitch;          /* int16 of a row of all lanes */
     uint32_t strip;          /* output rows at a time */
@@ -36,22 +37,25 @@ typedef struct {
     const uint32_t *filters;
     const es_channel_t *channels; /* of the first output channel */
     uint32_t rows;
-    bool is_three;    /* the filters are for es_three_make: there is a loop, and all channels are short */
-    es_three_t three; /* of the first channel, but for `end`; its `loop` is 0 where there is none */
+    bool is_three;        /* the filters are for es_three_make: there is a loop, and all channels are short */
+    es_three_t three;     /* of the first channel, but for `end`; its `loop` is 0 where there is none */
+    es_windows_t windows; /* of the first channel; its `rows` is 0 where there is no loop */
 } es_depthwise_strip_t;
 
-/* Input rows that are inside the image, and where they are widened to. */
+/* Bytes that are widened, and where to: input rows that are inside the image, or filters, an image of taps. */
 typedef struct {
     uint32_t from; /* of the image's bytes */
     int16_t *to;
     uint32_t rows, columns;
+    uint32_t row_bytes, pixel_bytes;
+    uint32_t lane, pitch;
 } es_depthwise_block_t;
 
 /* Fills `words` words. */
 void es_depthwise_fill(void *to, uint32_t word, uint32_t words);
 
-/* Widens the filters of `count` output channels, from channel `first` on; zeros between and after taps are there from
- * the start.
+/* Widens the filters of `count` output channels, from channel `first` on; zeros between and after taps are there
+ * already.
  */
 void es_depthwise_widen_filters(const es_depthwise_plan_t *plan, const int8_t *weights, uint32_t first, uint32_t count,
                                 int16_t *to);
@@ -65,11 +69,14 @@ void es_depthwise_widen_threes(const es_depthwise_plan_t *plan, const int8_t *we
  */
 es_depthwise_block_t es_depthwise_block(const es_depthwise_plan_t *plan, int32_t y, uint32_t count, int16_t *to);
 
-/* Widens it for `lanes` channels, the first of which `image` points at. */
-void es_depthwise_widen_block(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *image);
+/* Widens it for `lanes` channels, 4 or 1, the first of which `image` points at. */
+void es_depthwise_widen_block(uint32_t lanes, const es_depthwise_block_t *block, const int8_t *image);
 
 /* What es_three_make needs to know of all strips, if plan->three; else its `loop` is 0. */
 es_three_t es_depthwise_three(const es_depthwise_plan_t *plan, const int16_t *rows_at);
+
+/* What es_windows_make needs to know of all strips; its `rows` is 0 where it takes no windows. */
+es_windows_t es_depthwise_windows(const es_depthwise_plan_t *plan, const int16_t *rows_at);
 
 /* Makes a strip of all output channels of `lanes` input channels; `output` points at its first value. */
 void es_depthwise_make_strip(const es_depthwise_strip_t *strip, int8_t *output);

@@ -17,10 +17,9 @@ void es_depthwise_widen_threes(const es_depthwise_plan_t *plan, const int8_t *we
 }
 
 /* Rows of four channels. */
-ES_INLINE void widen_fours(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
-    const uint32_t pixel_bytes = (uint32_t)plan->params.in_c;
-    const uint32_t row_bytes = (uint32_t)plan->params.in_w * pixel_bytes;
-    const uint32_t columns = block->columns, lane = plan->lane, pitch = plan->pitch;
+ES_INLINE void widen_fours(const es_depthwise_block_t *block, const int8_t *from) {
+    const uint32_t pixel_bytes = block->pixel_bytes, row_bytes = block->row_bytes;
+    const uint32_t columns = block->columns, lane = block->lane, pitch = block->pitch;
     int16_t *to = block->to;
     for (uint32_t left = block->rows; left != 0; left--) {
         es_widen_four(from, pixel_bytes, columns, to, lane);
@@ -30,10 +29,10 @@ ES_INLINE void widen_fours(const es_depthwise_plan_t *plan, const es_depthwise_b
 }
 
 /* Neighbouring bytes to neighbouring int16, four at a time. */
-static void widen_plane(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *image) {
+static void widen_plane(const es_depthwise_block_t *block, const int8_t *image) {
     for (uint32_t y = 0; y < block->rows; y++) {
-        const int8_t *from = image + y * (uint32_t)plan->params.in_w;
-        int16_t *to = block->to + y * plan->pitch;
+        const int8_t *from = image + y * block->row_bytes;
+        int16_t *to = block->to + y * block->pitch;
         uint32_t left = block->columns;
         for (; left >= 4; left -= 4) {
             const uint32_t word = es_read_u32(from);
@@ -50,28 +49,27 @@ static void widen_plane(const es_depthwise_plan_t *plan, const es_depthwise_bloc
 }
 
 /* Rows of one channel of several. */
-static void widen_one(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *from) {
-    const uint32_t pixel_bytes = (uint32_t)plan->params.in_c;
+static void widen_one(const es_depthwise_block_t *block, const int8_t *from) {
     int16_t *to = block->to;
     for (uint32_t rows = block->rows; rows != 0; rows--) {
         for (uint32_t x = 0; x < block->columns; x++) {
-            to[x] = from[x * pixel_bytes];
+            to[x] = from[x * block->pixel_bytes];
         }
-        from += (uint32_t)plan->params.in_w * pixel_bytes;
-        to += plan->pitch;
+        from += block->row_bytes;
+        to += block->pitch;
     }
 }
 
-void es_depthwise_widen_block(const es_depthwise_plan_t *plan, const es_depthwise_block_t *block, const int8_t *image) {
+void es_depthwise_widen_block(uint32_t lanes, const es_depthwise_block_t *block, const int8_t *image) {
     const int8_t *const from = image + block->from;
     if (block->columns == 0) {
         return;
     }
-    if (plan->lanes == 4) {
-        widen_fours(plan, block, from);
-    } else if (plan->params.in_c == 1) {
-        widen_plane(plan, block, from);
+    if (lanes == 4) {
+        widen_fours(block, from);
+    } else if (block->pixel_bytes == 1) {
+        widen_plane(block, from);
     } else {
-        widen_one(plan, block, from);
+        widen_one(block, from);
     }
 }
