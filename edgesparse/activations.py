@@ -20,7 +20,8 @@ from edgesparse.inputs import Inputs
 from edgesparse.meta import LayerMeta, Meta, ProfileMeta, TensorZerosMeta
 from edgesparse.model import Model
 from edgesparse.rows import Rows, count_zeros, device_part, device_rows, fast_image, root_of
-from edgesparse.telemetry.log import read_runs
+from edgesparse.telemetry.log import open_log
+from edgesparse.telemetry.runs import RunResult
 
 __all__ = [
     "ASSUMED_AFTER_RELU",
@@ -155,7 +156,9 @@ def profile_run(model: Model, folder: Path) -> Profile:
 
     Raises UsageError where there is no log, no run in it, or it is of another model.
     """
-    setup, runs = read_runs(folder)
+    log = open_log(folder)
+    setup = log.setup
+    runs = [result for result in log.results() if isinstance(result, RunResult)]
     _check_same(model, setup.meta, folder)
     shares = _Shares()
     for run in runs:

@@ -13,7 +13,8 @@ from edgesparse.encode.lower.candidate import NEVER
 from edgesparse.errors import UsageError
 from edgesparse.image import Image
 from edgesparse.model import Model
-from edgesparse.report import expected_zeros, short_name
+from edgesparse.names import short_name
+from edgesparse.report.summary import expected_zeros
 
 SCHEMA_VERSION = 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -40,6 +41,15 @@ def write_file(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def check_writable(*paths: Path | None) -> None:
+    """See before long work whether write_file has a folder to write to.  UsageError if not."""
+    for path in paths:
+        if path is not None and path.is_dir():
+            raise UsageError(f"cannot write {path}: {os.strerror(errno.EISDIR)}")
+        if path is not None and not path.parent.is_dir():
+            raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def read_lines(path: Path) -> list[bytes]:

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from edgesparse.errors import FormatError, UsageError
 from edgesparse.meta import InputMeta, OutputMeta
-from edgesparse.quantize import float_to_int, float_to_int8, int8_to_float, requantize
+from edgesparse.quantize import float_to_int, int8_to_float, requantize
 
 __all__ = [
     "Inputs",
@@ -228,9 +228,16 @@ def _check_input(name: str, x: NDArray[Any], model_input: InputMeta, *, scaled: 
     if x.dtype.name not in allowed or x[0].size != model_input.bytes:
         raise FormatError(
             f"'{name}' is {_describe(x)}, input '{model_input.name}' of the model is"
-            f" {model_input.dtype} {list(model_input.shape)} a row"
-            + ("" if x.dtype.name in allowed else "; scale it with 'x_scale' and 'x_mean'")
+            f" {model_input.dtype} {list(model_input.shape)} a row" + _remedy(x.dtype.name, allowed)
         )
+
+
+def _remedy(dtype: str, allowed: Sequence[str]) -> str:
+    if dtype in allowed:
+        return ""
+    if dtype in _EXACT_IN_FLOAT32:
+        return "; scale it with 'x_scale' and 'x_mean'"
+    return f"; give {' or '.join(sorted(set(allowed)))}"
 
 
 def _check_type(model_input: InputMeta) -> None:
@@ -247,11 +254,13 @@ def feeds_for(
 ) -> tuple[NDArray[Any], ...]:
     """Return what each model input is fed, of shape [runs, elements], flat.
 
-    That is of the input's dtype, or float32.  Run i takes row ``i % rows``.  Without inputs it
-    takes a pseudo-random row of its own, the same on every computer and in every version: all
-    values of the dtype, for float inputs all int8 values dequantised.
+    That is of the input's dtype; floats for an integer input are quantised as that is.  Run i takes
+    row ``i % rows``.  Without inputs it takes a pseudo-random row of its own, the same on every
+    computer and in every version: all values of the dtype, for float inputs all int8 values
+    dequantised.
 
-    Raises FormatError where the rows are not of the model's shapes and dtypes.
+    Raises FormatError where the rows are not of the model's shapes and dtypes, and for NaN that is
+    to be quantised.
     """
     if inputs is None:
         for model_input in model_inputs:
@@ -264,9 +273,37 @@ def feeds_for(
         values = x[rows]
         if i == 0 and _is_scaled(inputs) and not _is_codes(x, model_input):
             values = _scale(values, inputs)
-        dtype = model_input.dtype if _is_codes(values, model_input) else "float32"
-        feeds.append(values.astype(dtype).reshape(len(rows), -1))
+        if _is_codes(values, model_input):
+            feed = values.astype(model_input.dtype)
+        else:
+            feed = _fed(values.astype(np.float32), model_input)
+        feeds.append(feed.reshape(len(rows), -1))
     return tuple(feeds)
+
+
+def _fed(x: NDArray[np.float32], model_input: InputMeta) -> NDArray[Any]:
+    """Floats as the model takes them: as they are, or as codes of its integer input."""
+    if model_input.dtype == "float32":
+        return x
+    of_device = model_input.dtype == "int8"
+    scale = model_input.scale if of_device else model_input.source_scale
+    zero_point = model_input.zero_point if of_device else model_input.source_zero_point
+    return _to_codes(x, model_input, scale, zero_point, model_input.dtype)
+
+
+def _to_codes(
+    x: NDArray[np.float32], model_input: InputMeta, scale: float, zero_point: int, dtype: str
+) -> NDArray[Any]:
+    _check_scale(scale, model_input)
+    try:
+        return float_to_int(x, scale, zero_point, dtype)
+    except UsageError as error:
+        raise FormatError(f"input '{model_input.name}': {error}") from error
+
+
+def _check_scale(scale: float, model_input: InputMeta) -> None:
+    if scale <= 0.0:
+        raise FormatError(f"input '{model_input.name}' has a scale that is not above 0")
 
 
 def _is_codes(x: NDArray[Any], model_input: InputMeta) -> bool:
@@ -304,8 +341,7 @@ def rows_for(
     """Return what the device is given, an int8 array [runs, elements] for each model input.
 
     Takes what feeds_for takes.  Floats and other integers are quantised as the model's own QUANTIZE
-    does; floats for an integer input are first quantised as that is.  Raises FormatError for rows
-    that do not fit the model, and for NaN.
+    does.  Raises FormatError for rows that do not fit the model, and for NaN.
     """
     feeds = feeds_for(model_inputs, inputs, runs)
     return tuple(map(_quantised, feeds, model_inputs))
@@ -313,16 +349,14 @@ def rows_for(
 
 def _quantised(feed: NDArray[Any], model_input: InputMeta) -> NDArray[np.int8]:
     device = (model_input.scale, model_input.zero_point)
+    if model_input.dtype == "int8":
+        return feed
+    if model_input.dtype == "float32":
+        return _to_codes(feed, model_input, *device, "int8")
     source = (model_input.source_scale, model_input.source_zero_point)
-    try:
-        if model_input.dtype in ("int8", "float32"):
-            return feed if feed.dtype == np.int8 else float_to_int8(feed, *device)
-        if min(model_input.scale, model_input.source_scale) <= 0.0:
-            raise FormatError(f"input '{model_input.name}' has a scale that is not above 0")
-        codes = float_to_int(feed, *source, model_input.dtype) if feed.dtype.kind == "f" else feed
-        return requantize(codes, source, device, "int8")
-    except UsageError as error:
-        raise FormatError(f"input '{model_input.name}': {error}") from error
+    for scale, _ in (device, source):
+        _check_scale(scale, model_input)
+    return requantize(feed, source, device, "int8")
 
 
 def row_bytes(rows: Sequence[NDArray[np.int8]], run: int) -> tuple[bytes, ...]:

@@ -15,7 +15,7 @@ from edgesparse.calibration import Calibration, drawn, judged, span, working
 from edgesparse.encode import Encoded, Goal, Zeros, encode
 from edgesparse.encode.cost import DEFAULT_CPU
 from edgesparse.errors import DoesNotFitError, UsageError
-from edgesparse.files import read_file, write_file
+from edgesparse.files import check_writable, read_file, write_file
 from edgesparse.image import Image, build_image, read_image
 from edgesparse.inputs import Inputs, load_inputs
 from edgesparse.meta import LayerSparsityMeta, SparsifyMeta
@@ -102,7 +102,7 @@ class Recipe:
         if self.skip_activations not in (AUTO, OFF):
             raise UsageError(f"--skip-activations is {AUTO} or {OFF}, not {self.skip_activations}")
         if self.profile_rows is not None and self.profile is None:
-            raise UsageError("--profile-rows needs --profile")
+            raise UsageError("--profile-rows needs --profile-from")
         for option, limit in (("--max-ram", self.max_ram), ("--max-flash", self.max_flash)):
             if limit is not None and limit < 1:
                 raise UsageError(f"{option} is a number of bytes, 1 or more")
@@ -236,7 +236,7 @@ def _calibration_of(recipe: Recipe, destination: Destination) -> Calibration:
         return drawn(destination.inputs, among=destination.rows)
     raise UsageError(
         "compensation needs input rows to calibrate on",
-        hint="give --calibration FILE.npz, or --inputs with more rows than are run",
+        hint="give --calibration FILE.npz; a run also takes what is left of its --inputs",
     )
 
 
@@ -442,6 +442,7 @@ def convert_file(
     `output` None: beside the working directory, named after the model.  Returns the analysis of
     what was written, with the path under "output".
     """
+    check_writable(output, tflite)
     made = make_image(read_model(path), with_demo_rows(path, recipe))
     output = Path(f"{made.model.name}.esm") if output is None else output
     if tflite is not None:
@@ -458,6 +459,7 @@ def sparsify_file(path: Path | None, output: Path | None, recipe: Recipe) -> dic
     another tensor's too, it gets its own and the file grows by them.  Under "calibration" stands
     what the calibration rows left over say, if there were any: see calibration.judged.
     """
+    check_writable(output)
     model = read_model(path)
     thinned, layers, calibration = _thinned(model, with_demo_rows(path, recipe), ANYWHERE)
     if output is not None:

@@ -233,11 +233,6 @@ def float_to_int(x: NDArray[np.float32], scale: float, zero_point: int, dtype: s
     return np.clip(rounded + zero_point, info.min, info.max).astype(dtype)
 
 
-def float_to_int8(x: NDArray[np.float32], scale: float, zero_point: int) -> NDArray[np.int8]:
-    """Quantise float32 values of any shape to int8; see float_to_int."""
-    return float_to_int(x, scale, zero_point, "int8")
-
-
 def int8_to_float(q: NDArray[np.int8], scale: float, zero_point: int) -> NDArray[np.float32]:
     """Return scale · (q - zero_point) in float32, for any shape.
 

@@ -37,7 +37,7 @@ from edgesparse.model import Model
 from edgesparse.pipeline import ANYWHERE, Converted, Recipe, make_image, read_model
 from edgesparse.sparsify import Rule
 from edgesparse.sparsify.evaluate import evaluate
-from edgesparse.sparsify.rule import SHARE_METHODS
+from edgesparse.sparsify.rule import SHARE_METHODS, check_method
 
 __all__ = ["Sweep", "mark_front", "points_of", "render_sweep", "run_sweep"]
 
@@ -113,6 +113,7 @@ def points_of(
     """
     rules = [Rule()]
     for method in methods:
+        check_method(method)
         steps = shares if method in SHARE_METHODS else values
         if method != "none" and not steps:
             option = "--sparsity" if method in SHARE_METHODS else "--value"

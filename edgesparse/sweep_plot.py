@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgesparse.errors import MissingToolError, UsageError
-from edgesparse.files import write_file
+from edgesparse.files import check_writable, write_file
 
 __all__ = ["check_plot", "plot_sweep"]
 
@@ -20,8 +20,10 @@ _PREDICTED = "predicted_instructions"
 def check_plot(path: Path) -> None:
     """See before a sweep whether its plot can be drawn.
 
-    Raises UsageError for a file that is neither .svg nor .png, MissingToolError without matplotlib.
+    Raises UsageError for a file that is neither .svg nor .png or that cannot be written,
+    MissingToolError without matplotlib.
     """
+    check_writable(path)
     if path.suffix not in _FORMATS:
         raise UsageError(f"--plot {path} is neither .svg nor .png")
     if importlib.util.find_spec("matplotlib") is None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
-from types import TracebackType
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from typing_extensions import Self
 from edgesparse import native
 from edgesparse.deploy.boards import Board, find_board
 from edgesparse.meta import InputMeta, LayerMeta, Meta, OutputMeta
+from edgesparse.report.summary import Summary
 from edgesparse.telemetry.frame import Frame, FrameDecoder, encode
 from edgesparse.telemetry.record import Hello, Receiver, Record, fields_of
 from edgesparse.telemetry.runs import RunCollector, RunResult
@@ -100,6 +100,16 @@ def hello(**fields: Any) -> Hello:
     (record,) = Receiver().feed(device_frame("hello", 0, nonce=NONCE, **fields))
     assert isinstance(record, Record)
     return fields_of(record, Hello)
+
+
+def summarize(setup: Setup, device: Hello | None, runs: Iterable[RunResult]) -> dict[str, Any]:
+    """Return the document of some runs."""
+    summary = Summary(setup)
+    if device is not None:
+        summary.greet(device)
+    for run in runs:
+        summary.add(run)
+    return summary.document()
 
 
 def small_meta() -> Meta:
@@ -231,10 +241,5 @@ class ScriptedTarget:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

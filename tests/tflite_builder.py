@@ -25,8 +25,12 @@ import flatbuffers
 import numpy as np
 import tflite
 
+from edgesparse.model import parse_model
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from edgesparse.model import Model
 
 Shape = Sequence[int]
 Pair = tuple[int, int]
@@ -654,3 +658,8 @@ def _code(fb: Any, name: str) -> int:
     return _table(
         fb, "OperatorCode", DeprecatedBuiltinCode=min(number, 127), BuiltinCode=number, Version=1
     )
+
+
+def parsed(b: Builder) -> Model:
+    """The model that was built."""
+    return parse_model(b.finish(), name="m")

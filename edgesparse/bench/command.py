@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 
 from edgesparse.bench.compare import check_regression, compare, read_document
@@ -16,7 +16,7 @@ from edgesparse.bench.profile import file_name, folded_stacks
 from edgesparse.bench.tables import render_bench, render_comparison, render_profiles
 from edgesparse.console import widen
 from edgesparse.errors import UsageError
-from edgesparse.files import write_file
+from edgesparse.files import check_writable, write_file
 
 __all__ = ["parse_names", "parse_shares", "run_bench"]
 
@@ -75,6 +75,7 @@ def run_bench(
             f"--profile-out is for one entry, these are {bench.entry_count}",
             hint="name one model, one board, one part and one --sparsity",
         )
+    check_writable(profile_file, None if json_file in (None, "-") else Path(json_file))
     notes = Console(stderr=True, highlight=False)
     earlier = None if against is None else read_document(against)
     document = measure_all(bench, notes.print)
@@ -86,7 +87,7 @@ def run_bench(
         _write_profiles(document, profile_file, notes.print)
     text = json.dumps(document, indent=1) + "\n"
     if json_file == "-":
-        sys.stdout.write(text)
+        typer.echo(text, nl=False)
     elif json_file is not None:
         write_file(Path(json_file), text.encode("utf-8"))
     if earlier is not None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgesparse.bench.compare import entry_name
-from edgesparse.report import short_name
+from edgesparse.names import short_name
 
 __all__ = ["render_bench", "render_comparison", "render_profiles"]
 

@@ -5,6 +5,7 @@ stdout is data, everything else goes to stderr.  Exit codes are those of edgespa
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -95,11 +96,18 @@ def _fail(error: EdgesparseError) -> int:
     return error.exit_code
 
 
+def _forget_stdout() -> None:
+    """Let what stdout still holds go nowhere, so that Python's own end does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.  Never raises for a foreseen error."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result: Any = _app(args=given or ["--help"], prog_name="edgesparse", standalone_mode=False)
+        if sys.stdout is not None:  # as it is behind >&-
+            sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except EdgesparseError as error:
         return _fail(error)
@@ -107,6 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(StoppedError())
     except TyperException as error:
         return _fail(UsageError(error.format_message(), hint="see 'edgesparse --help'"))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):  # typer and rich exit where nobody reads stdout on
+        _forget_stdout()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _forget_stdout()
+        return _fail(UsageError("cannot write: the disk is full"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgesparse.cli.options import JsonOption, ModelArgument
+from edgesparse.cli.options import JsonOption, TfliteArgument
 from edgesparse.cli.output import print_json, print_tables
 from edgesparse.cli.recipe import with_recipe
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @with_recipe()
 def analyze(
-    model: ModelArgument = None,
+    model: TfliteArgument = None,
     *,
     recipe: Recipe,
     alternatives: Annotated[
@@ -52,10 +52,10 @@ def analyze(
     from edgesparse.blocks import block_rows, find_blocks, render_blocks
     from edgesparse.pipeline import make_image, read_model, with_demo_rows
     from edgesparse.sparsify.storage import render_storage, storage_rows
-    from edgesparse.telemetry.log import replay as replay_log
+    from edgesparse.telemetry.log import read_log
 
     made = make_image(read_model(model), with_demo_rows(model, recipe))
-    measured = None if run is None else replay_log(run)
+    measured = None if run is None else read_log(run).document
     document = analyze_image(made.model, made.image, made.encoded, measured=measured)
     tables = analysis_tables(document, alternatives=alternatives)
     if blocks:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgesparse.cli.options import InputsOption, TimeoutOption
+from edgesparse.cli.options import MAX_RUNS, InputsOption, TimeoutOption
 from edgesparse.cli.recipe import (
     PROFILE_HELP,
     DepthwiseOption,
@@ -62,7 +62,10 @@ def bench(
     profile_rows: ProfileRowsOption = None,
     inputs: InputsOption = None,
     runs: Annotated[
-        int, typer.Option("--runs", "-n", min=1, help="Inferences that a count is the mean of.")
+        int,
+        typer.Option(
+            "--runs", "-n", min=1, max=MAX_RUNS, help="Inferences that a count is the mean of."
+        ),
     ] = 3,
     json_file: Annotated[
         str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgesparse.cli.options import (
+    MAX_RUNS,
     BoardOption,
     EveryOption,
     HistogramsOption,
@@ -34,7 +35,11 @@ def deploy(
     runs: Annotated[
         int | None,
         typer.Option(
-            "--runs", "-n", min=1, help="Inferences; rows repeat. Default: every row, at most 20."
+            "--runs",
+            "-n",
+            min=1,
+            max=MAX_RUNS,
+            help="Inferences; rows repeat. Default: every row, at most 20.",
         ),
     ] = None,
     *,

@@ -26,6 +26,8 @@ InputsOption = Annotated[
         help="Input rows x, labels y, expected outputs golden.",
     ),
 ]
+MAX_RUNS = 2**31
+"""Runs that a job may have: numbers above are for runs that dump tensors."""
 ResetOption = Annotated[
     bool,
     typer.Option(
@@ -36,7 +38,9 @@ ResetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 TimeoutOption = Annotated[
     float,
-    typer.Option("--timeout", help="Seconds of silence after which the device is given up."),
+    typer.Option(
+        "--timeout", min=0.0, help="Seconds of silence after which the device is given up."
+    ),
 ]
 EveryOption = Annotated[
     int,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
+import typer
 from rich.console import Console
 
 from edgesparse.console import widen
@@ -13,8 +13,7 @@ from edgesparse.console import widen
 
 def print_json(document: Any) -> None:
     """Print a document as JSON."""
-    json.dump(document, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+    typer.echo(json.dumps(document, indent=2))
 
 
 def print_tables(*tables: Any) -> None:

@@ -122,8 +122,8 @@ SkipOption = Annotated[
     ),
 ]
 PROFILE_HELP = (
-    "Rows (.npz) or a run's log to take the zeros of activations from. Default: rows of --inputs"
-    " that are not run, else assumed."
+    "Rows (.npz) or a run's log to take the zeros of activations from. Default: rows of"
+    " --inputs, if given, that are not run, else assumed."
 )
 ProfileOption = Annotated[
     Path | None,
@@ -132,7 +132,9 @@ ProfileOption = Annotated[
 ProfileRowsOption = Annotated[
     str | None,
     typer.Option(
-        "--profile-rows", metavar="FIRST-LAST", help="Rows of --profile. Default: the first 20."
+        "--profile-rows",
+        metavar="FIRST-LAST",
+        help="Rows of --profile-from. Default: the first 20.",
     ),
 ]
 CompensateOption = Annotated[
@@ -156,7 +158,8 @@ CalibrationOption = Annotated[
     typer.Option(
         "--calibration",
         metavar="FILE.npz",
-        help="Rows to compensate on, labels unused. Default: rows of --inputs that are not run.",
+        help="Rows to compensate on, labels unused. Default: rows of --inputs, if given, that are"
+        " not run.",
     ),
 ]
 CalibrationRowsOption = Annotated[

@@ -16,7 +16,7 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Tell a run again from the bytes received: show it, rewrite run.jsonl and summary.json."""
-    from edgesparse.report import show_table
+    from edgesparse.report.table import show_table
     from edgesparse.telemetry.log import replay as replay_log
 
     document = replay_log(log)

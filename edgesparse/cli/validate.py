@@ -10,8 +10,8 @@ from edgesparse.cli.options import (
     BoardOption,
     InputsOption,
     JsonOption,
-    ModelArgument,
     ResetOption,
+    TfliteArgument,
     TimeoutOption,
 )
 from edgesparse.cli.output import print_json
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @with_recipe()
 def validate(
-    model: ModelArgument = None,
+    model: TfliteArgument = None,
     board: BoardOption = "native",
     inputs: InputsOption = None,
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Input rows to compare.")] = 3,

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from edgesparse.errors import UsageError
-from edgesparse.telemetry.log import read_log, read_runs
+from edgesparse.telemetry.log import RebuiltLog, read_log
+from edgesparse.telemetry.runs import RunResult
 
 __all__ = ["compare_documents", "compare_logs", "growth"]
 
@@ -151,9 +152,12 @@ def compare_documents(a: _Document, b: _Document) -> dict[str, Any]:
     }
 
 
-def _changed_outputs(a: Path, b: Path) -> tuple[int, int]:
+def _changed_outputs(a: RebuiltLog, b: RebuiltLog) -> tuple[int, int]:
     """Inferences of which the outputs differ, and those that both logs have."""
-    outputs = [{run.run: run.outputs for run in read_runs(folder)[1]} for folder in (a, b)]
+    outputs = [
+        {each.run: each.outputs for each in log.results if isinstance(each, RunResult)}
+        for log in (a, b)
+    ]
     common = outputs[0].keys() & outputs[1].keys()
     return sum(outputs[0][run] != outputs[1][run] for run in common), len(common)
 
@@ -163,6 +167,7 @@ def compare_logs(a: Path, b: Path) -> dict[str, Any]:
 
     Raises UsageError and FormatError as read_log() and compare_documents() do.
     """
-    comparison = compare_documents(read_log(a)[1], read_log(b)[1])
-    changed, common = _changed_outputs(a, b)
+    log_a, log_b = read_log(a), read_log(b)
+    comparison = compare_documents(log_a.document, log_b.document)
+    changed, common = _changed_outputs(log_a, log_b)
     return comparison | {"outputs": {"changed": changed, "runs": common}}

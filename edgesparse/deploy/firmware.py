@@ -8,6 +8,7 @@ this package has read.  Firmware with only some kernels has a hash over these as
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from elftools.elf.sections import SymbolTableSection
 from edgesparse import native
 from edgesparse.deploy.boards import Board, sources_root
 from edgesparse.errors import MissingToolError, TargetError
+from edgesparse.files import read_file
 
 __all__ = [
     "Firmware",
@@ -92,12 +94,13 @@ def read_firmware(path: Path) -> Firmware:
     """Read an ELF file.
 
     Raises:
+        UsageError: it cannot be read.
         TargetError: it is not edgesparse firmware.
     """
+    data = io.BytesIO(read_file(path))
     try:
-        with path.open("rb") as file:
-            return _read_elf(path, ELFFile(file))
-    except (OSError, ELFError, KeyError) as error:
+        return _read_elf(path, ELFFile(data))
+    except (ELFError, KeyError) as error:
         raise TargetError(f"{path} is not edgesparse firmware: {error}") from error
 
 

@@ -55,7 +55,7 @@ def parse_on_device(text: str) -> Rule:
             f"--sparsify-on-device {text!r} is not METHOD=VALUE",
             hint=f"METHOD is one of {', '.join(METHODS)}; for instance relative=0.6",
         )
-    return Rule(method, parse_values(value))
+    return Rule(method, parse_values(value, f"--sparsify-on-device {method}"))
 
 
 def orders(model: Model, image: Image, rule: Rule) -> Iterator[Order]:

@@ -35,7 +35,8 @@ from edgesparse.errors import DoesNotFitError, StoppedError, TargetError, UsageE
 from edgesparse.image import Image
 from edgesparse.inputs import Inputs, batch_bytes, check_golden, load_inputs, row_bytes, rows_for
 from edgesparse.pipeline import Destination, Recipe, prepare_image, read_model
-from edgesparse.report import LiveTable, Summary
+from edgesparse.report.live import LiveTable
+from edgesparse.report.summary import Summary
 from edgesparse.telemetry.cycles import CycleLog, read_run_cycles
 from edgesparse.telemetry.log import RunLog
 from edgesparse.telemetry.record import Hello

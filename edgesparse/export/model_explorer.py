@@ -42,7 +42,7 @@ _SHARES: Mapping[str, _Measure] = {
 
 def export_model_explorer(folder: Path, output: Path) -> list[Path]:
     """Write a file for each measure into the folder `output`; values are means of the runs."""
-    document = read_log(folder)[1]
+    document = read_log(folder).document
     if document["runs"] == 0:
         raise UsageError(f"{folder} has no whole run")
     try:

@@ -24,7 +24,7 @@ _THREAD = 1
 def export_perfetto(folder: Path, output: Path) -> list[Path]:
     """Write a trace with all runs of a log, one behind the other, a process for each boot.
 
-    Raises UsageError where the device had no time base.
+    Raises UsageError where the device had no time base, or there is no run.
     """
     setup, samples = read_samples(folder)
     events: list[dict[str, Any]] = []
@@ -43,6 +43,8 @@ def export_perfetto(folder: Path, output: Path) -> list[Path]:
         start = ends.get(sample.boot, 0)
         events += _events(sample, start)
         ends[sample.boot] = start + sample.count
+    if not events:
+        raise UsageError(f"{folder} has no whole run")
     document = {
         "displayTimeUnit": "ms",
         "otherData": {"time base": f"1 us = 1 of {unit}", "model": setup.meta.name},
@@ -76,6 +78,7 @@ def _events(sample: Sample, start: int) -> Iterator[dict[str, Any]]:
 
 def _arguments(layer: LayerSample) -> dict[str, Any]:
     meta = layer.meta
+    made = {} if layer.thresholded is None else {"thresholded": layer.thresholded}
     return {
         "tensor": meta.name,
         "op": meta.op,
@@ -85,6 +88,7 @@ def _arguments(layer: LayerSample) -> dict[str, Any]:
         "macs_done": layer.macs_done,
         "activations": meta.activations,
         "activation_zeros": layer.activation_zeros,
+        **made,
         "weights": meta.weights,
         "weight_zeros": meta.weight_zeros,
     }

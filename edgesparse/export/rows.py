@@ -28,6 +28,7 @@ COLUMNS: dict[str, type[int] | type[str]] = {
     "activation_zeros_min": int,
     "activation_zeros_max": int,
     "saturated": int,
+    "thresholded": int,
     "macs": int,
     "macs_done": int,
     "count": int,
@@ -39,9 +40,10 @@ COLUMNS: dict[str, type[int] | type[str]] = {
 
 boot and run tell inferences apart; a row stands for `runs` of them from number run on.  layer is
 the node of the .tflite.  weights, activations and macs are those of one inference;
-activation_zeros, saturated, macs_done, count and modelled_cycles are sums over the runs,
-activation_zeros_min and _max those of a single one.  count is the layer's and run_count the whole
-run's, both in unit.  modelled_cycles may be empty."""
+activation_zeros, saturated, thresholded, macs_done, count and modelled_cycles are sums over the
+runs, activation_zeros_min and _max those of a single one.  count is the layer's and run_count the
+whole run's, both in unit.  thresholded is empty where the layer has no activation threshold,
+modelled_cycles where there are none."""
 
 
 def read_rows(folder: Path) -> Iterator[tuple[Cell, ...]]:
@@ -71,6 +73,7 @@ def _cells(sample: Sample, layer: LayerSample) -> tuple[Cell, ...]:
         layer.zeros_min,
         layer.zeros_max,
         layer.saturated,
+        layer.thresholded,
         meta.macs,
         layer.macs_done,
         layer.count,

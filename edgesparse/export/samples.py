@@ -9,7 +9,7 @@ from pathlib import Path
 from edgesparse.errors import FormatError
 from edgesparse.meta import LayerMeta
 from edgesparse.names import short_name
-from edgesparse.report import unknown_layers
+from edgesparse.report.summary import unknown_layers
 from edgesparse.telemetry.cycles import CycleLog, RunCycles, add_cycles
 from edgesparse.telemetry.log import open_log
 from edgesparse.telemetry.record import LayerRecord, LayerWindow
@@ -34,6 +34,8 @@ class LayerSample:
         zeros_min: least of them in one inference.
         zeros_max: most of them in one inference.
         saturated: elements of its outputs at a limit of their type that an activation does not set.
+        thresholded: those of activation_zeros that its activation threshold made; None where it has
+            none.
         count: instructions or cycles, by the sample's unit; 0 with none.
         modelled_cycles: an estimate; None where none was made.
     """
@@ -46,6 +48,7 @@ class LayerSample:
     zeros_min: int
     zeros_max: int
     saturated: int
+    thresholded: int | None
     count: int
     modelled_cycles: int | None
 
@@ -58,6 +61,13 @@ class LayerSample:
     def zeros_percent(self) -> float:
         """Share of zeros in its outputs."""
         return 100 * self.activation_zeros / max(self.runs * self.meta.activations, 1)
+
+    @property
+    def thresholded_percent(self) -> float | None:
+        """Share of its outputs that its activation threshold set to zero; None without one."""
+        if self.thresholded is None:
+            return None
+        return 100 * self.thresholded / max(self.runs * self.meta.activations, 1)
 
     @property
     def skipped_percent(self) -> float | None:
@@ -152,7 +162,8 @@ def _layer(record: LayerRecord | LayerWindow, meta: LayerMeta, cycles: int | Non
     constant = meta.constant_zeros
     if isinstance(record, LayerRecord):
         zeros = record.activation_zeros + constant
-        figures = (1, record.macs_done, zeros, zeros, zeros, record.saturated, record.count)
+        figures = (1, record.macs_done, zeros, zeros, zeros, record.saturated)
+        thresholded, count = record.thresholded, record.count
     else:
         figures = (
             record.runs,
@@ -161,6 +172,7 @@ def _layer(record: LayerRecord | LayerWindow, meta: LayerMeta, cycles: int | Non
             record.activation_zeros_min + constant,
             record.activation_zeros_max + constant,
             record.saturated_sum,
-            record.count_sum,
         )
-    return LayerSample(record.node, meta, *figures, cycles)
+        thresholded, count = record.thresholded_sum, record.count_sum
+    of_threshold = thresholded if meta.activation_threshold else None
+    return LayerSample(record.node, meta, *figures, of_threshold, count, cycles)

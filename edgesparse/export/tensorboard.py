@@ -24,7 +24,7 @@ def export_tensorboard(folder: Path, output: Path) -> list[Path]:
 
     A log has no times: the wall time of a value is its run's number.
 
-    Raises MissingToolError without tensorboardX.
+    Raises MissingToolError without tensorboardX, UsageError where there is no run.
     """
     try:
         from tensorboardX import SummaryWriter
@@ -47,6 +47,8 @@ def export_tensorboard(folder: Path, output: Path) -> list[Path]:
                     writers[boot].add_histogram_raw(
                         tag, **figures, global_step=step, walltime=float(step)
                     )
+        if not folders:
+            raise UsageError(f"{folder} has no whole run")
         return [_keep(events, output) for events in folders.values()]
 
 
@@ -65,6 +67,8 @@ def _keep(events: Path, output: Path) -> Path:
 def _scalars(sample: Sample) -> Iterator[tuple[str, float]]:
     for layer in sample.layers:
         yield f"activation_zeros_percent/{layer.label}", layer.zeros_percent
+        if layer.thresholded_percent is not None:
+            yield f"thresholded_percent/{layer.label}", layer.thresholded_percent
         if layer.skipped_percent is not None:
             yield f"macs_skipped_percent/{layer.label}", layer.skipped_percent
         if sample.unit != "none":

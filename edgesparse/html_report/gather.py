@@ -13,7 +13,7 @@ from edgesparse.html_report.course import Course, course_of
 from edgesparse.html_report.cuts import good_cuts
 from edgesparse.names import short_name
 from edgesparse.outputs import finish_outputs, first_maximum
-from edgesparse.telemetry.log import open_log, read_log
+from edgesparse.telemetry.log import read_log
 from edgesparse.telemetry.runs import RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
@@ -107,6 +107,7 @@ def _layer_rows(
                 "reads": list(meta.reads),
                 "weight_sparsity": _share(row["weight_zeros"], row["weights"]),
                 "activation_sparsity": _share(row["activation_zeros"], row["activations"]),
+                "thresholded_share": _thresholded_share(row),
                 "macs_skipped": _share(row["macs"] - row["macs_done"], row["macs"]),
                 "dense_cost": dense,
                 "cost": done,
@@ -118,10 +119,15 @@ def _layer_rows(
     return layers
 
 
+def _thresholded_share(row: _Document) -> float | None:
+    """Of its outputs what the layer's activation threshold set to zero; None without one."""
+    has_threshold = row["activation_threshold"] > 0
+    return _share(row["thresholded"], row["activations"]) if has_threshold else None
+
+
 def _gather_run(folder: Path, against: _Document | None) -> dict[str, Any]:
-    document = read_log(folder)[1]
-    log = open_log(folder)
-    setup, results = log.setup, list(log.results())
+    log = read_log(folder)
+    setup, document, results = log.setup, log.document, log.results
     if not results:
         raise UsageError(f"{folder} has no whole inference", hint="deploy again")
     if not setup.meta.layers:
@@ -153,7 +159,7 @@ def gather_report(folders: Sequence[Path], against: Path | None = None) -> dict[
 
     Raises UsageError and FormatError for what is no log, has no inference, or cannot be compared.
     """
-    dense = None if against is None else read_log(against)[1]
+    dense = None if against is None else read_log(against).document
     return {
         "schema_version": SCHEMA_VERSION,
         "against": None if against is None else str(against),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ import serial
 from serial.tools import list_ports
 
 from edgesparse.deploy.target import Target
-from edgesparse.errors import TargetError
+from edgesparse.errors import TargetError, UsageError
 
 __all__ = ["READ_S", "BoardLine", "Line", "SerialLine"]
 
@@ -85,7 +86,12 @@ class SerialLine:
         return self._port is not None
 
     def open(self) -> None:
-        """Open it now.  Raises TargetError with the reason, and the ports that there are."""
+        """Open it now.
+
+        Raises TargetError with the reason, and the ports that there are; UsageError for a URL that
+        names none.
+        """
+        _check_url(self._url)
         try:
             self._try()
         except (OSError, ValueError) as error:
@@ -182,6 +188,13 @@ class BoardLine:
     def close(self) -> None:
         """Switch the board off."""
         self._target.close()
+
+
+def _check_url(url: str) -> None:
+    """Raise UsageError where a URL of a host has no port, which pyserial does not say."""
+    scheme, _, place = url.partition("://")
+    if scheme in ("socket", "rfc2217") and not re.search(r":\d+", place):
+        raise UsageError(f"{url} names no port", hint=f"for instance {scheme}://localhost:4444")
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgesparse.errors import UsageError
-from edgesparse.report import Summary
+from edgesparse.report.summary import Summary
 from edgesparse.telemetry.log import RunLog, own_folder
 from edgesparse.telemetry.record import Event, Receiver, Record
 from edgesparse.telemetry.runs import Ended, RunCollector, RunResult, WindowResult

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.text import Text
 from typing_extensions import Self
 
-from edgesparse.report import Summary, render_table
+from edgesparse.console import widen
+from edgesparse.report.summary import Summary
+from edgesparse.report.table import render_table
+from edgesparse.screen import Screen
 from edgesparse.telemetry.record import Event, Hello
 from edgesparse.telemetry.runs import BrokenRun, Ended, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
@@ -35,8 +36,7 @@ class View:
     def __init__(self, console: Console, notes: Console) -> None:
         self._console = console
         self._notes = notes
-        self._live: Live | None = None
-        self._shown = 0.0
+        self._screen = Screen(console, self._rendered, every_s=_REFRESH_S)
         self._summary: Summary | None = None
         self._setup: Setup | None = None
         self._log: Path | None = None
@@ -48,7 +48,7 @@ class View:
 
     def note(self, text: str) -> None:
         """Show a line, above the table if there is one."""
-        (self._console if self._live is not None else self._notes).print(text, soft_wrap=True)
+        (self._console if self._screen.is_used else self._notes).print(text, soft_wrap=True)
 
     def begin(self, setup: Setup) -> None:
         """A device was found."""
@@ -118,14 +118,7 @@ class View:
 
     def refresh(self) -> None:
         """Draw the table anew, if there is a terminal and the last time is long enough ago."""
-        now = time.monotonic()
-        if not self._console.is_terminal or now - self._shown < _REFRESH_S:
-            return
-        if self._live is None:
-            self._live = Live(console=self._console, auto_refresh=False)
-            self._live.start()
-        self._live.update(self._rendered(), refresh=True)
-        self._shown = now
+        self._screen.refresh()
 
     def _rendered(self) -> RenderableType:
         self.status["runs"] = f"{self.runs:,} in all{self._rate()}, {self.broken:,} not whole"
@@ -152,15 +145,9 @@ class View:
         """Return the view itself."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Show the last state, also without a terminal if there was a run."""
-        if self._live is not None:
-            self._live.update(self._rendered())
-            self._live.stop()
-        elif self._summary is not None and self._summary.runs > 0:
+        self._screen.close()
+        if not self._screen.is_used and self._summary is not None and self._summary.runs > 0:
+            widen(self._console)
             self._console.print(self._rendered())

@@ -83,18 +83,20 @@ def rule_of(method: str, sparsity: float, value: Sequence[float], granularity: s
         usual = {"--sparsity": 0.0, "--value": (), "--granularity": "element"}
         alone = next((name for name in given if given[name] != usual[name]), None)
         if alone is not None:
-            raise UsageError(f"{alone} needs a --method", hint=f"one of {', '.join(METHOD_NAMES)}")
+            raise UsageError(
+                f"{alone} needs a --method", hint=f"one of {', '.join(METHOD_NAMES[1:])}"
+            )
         return Rule()
     if sparsity:
         raise UsageError(f"method {method} takes --value, not --sparsity")
     return Rule(method, tuple(value), granularity)
 
 
-def parse_values(text: str | None) -> tuple[float, ...]:
-    """Return the numbers of --value, which commas separate.  UsageError for anything else."""
+def parse_values(text: str | None, option: str = "--value") -> tuple[float, ...]:
+    """Return the numbers of an option, which commas separate.  UsageError for anything else."""
     if text is None:
         return ()
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"--value takes numbers with commas between them, not '{text}'") from None
+        raise UsageError(f"{option} takes numbers with commas between them, not '{text}'") from None

@@ -4,7 +4,7 @@
 - ``capture.bin``: the bytes as received.
 - ``cycles.jsonl``: modelled cycles of each run, see telemetry.cycles; only where there are any.
 - ``run.jsonl``: the records in the capture, one JSON object a line, and what could not be read.
-- ``summary.json``: the document of report.summarize.
+- ``summary.json``: the document of report.Summary.
 
 The last two follow from those before, byte for byte.
 """
@@ -18,26 +18,25 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, TypeGuard
 
 from typing_extensions import Self
 
 from edgesparse.errors import EdgesparseError, UsageError
 from edgesparse.files import GrowingFile, read_file, write_file
-from edgesparse.report import Summary
+from edgesparse.report.summary import Summary
 from edgesparse.telemetry.cycles import CycleLog
 from edgesparse.telemetry.record import Event, Receiver, event_line
-from edgesparse.telemetry.runs import DUMP_RUNS_FROM, RunCollector, RunResult, WindowResult
+from edgesparse.telemetry.runs import DUMP_RUNS_FROM, Ended, RunCollector, RunResult, WindowResult
 from edgesparse.telemetry.setup import Setup
 
 __all__ = [
+    "RebuiltLog",
     "RunLog",
     "StoredLog",
     "open_log",
     "own_folder",
     "read_log",
-    "read_runs",
     "rebuild",
     "replay",
 ]
@@ -66,8 +65,29 @@ class StoredLog:
         collector = RunCollector(self.setup.nonce)
         for event in Receiver().feed(self.capture):
             ended = collector.push(event)
-            if isinstance(ended, RunResult | WindowResult) and ended.run < DUMP_RUNS_FROM:
+            if _is_result(ended):
                 yield ended
+
+
+def _is_result(ended: Ended | None) -> TypeGuard[RunResult | WindowResult]:
+    return isinstance(ended, RunResult | WindowResult) and ended.run < DUMP_RUNS_FROM
+
+
+@dataclass(frozen=True, slots=True)
+class RebuiltLog:
+    """What follows from a log's capture.
+
+    Args:
+        setup: what was known before.
+        lines: bytes of run.jsonl.
+        document: of summary.json.
+        results: whole inferences and windows in order of arrival, as StoredLog.results().
+    """
+
+    setup: Setup
+    lines: bytes
+    document: dict[str, Any]
+    results: Sequence[RunResult | WindowResult]
 
 
 def open_log(folder: Path) -> StoredLog:
@@ -88,34 +108,24 @@ def open_log(folder: Path) -> StoredLog:
     return StoredLog(setup, read_file(folder / _CAPTURE), cycles)
 
 
-def rebuild(
-    setup: Setup, capture: bytes, cycles: CycleLog | None = None
-) -> tuple[bytes, dict[str, Any]]:
-    """Return the bytes of run.jsonl and the document of summary.json that belong to a capture."""
-    runs = RunCollector(setup.nonce)
+def rebuild(setup: Setup, capture: bytes, cycles: CycleLog | None = None) -> RebuiltLog:
+    """Return what belongs to a capture."""
+    collector = RunCollector(setup.nonce)
     summary = Summary(setup)
     if cycles is not None:
         summary.model_cycles(cycles)
-    lines = []
+    lines, results = [], []
     for event in Receiver().feed(capture):
         lines.append(event_line(event))
         summary.observe(event)
-        ended = runs.push(event)
-        if isinstance(ended, RunResult | WindowResult):
+        ended = collector.push(event)
+        if _is_result(ended):
             summary.add(ended)
-    return b"".join(lines), summary.document()
+            results.append(ended)
+    return RebuiltLog(setup, b"".join(lines), summary.document(), results)
 
 
-def read_runs(folder: Path) -> tuple[Setup, list[RunResult]]:
-    """What was known before a run, and its whole inferences; those that dumped tensors left out.
-
-    Raises what open_log() raises.
-    """
-    log = open_log(folder)
-    return log.setup, [result for result in log.results() if isinstance(result, RunResult)]
-
-
-def read_log(folder: Path) -> tuple[bytes, dict[str, Any]]:
+def read_log(folder: Path) -> RebuiltLog:
     """Return what rebuild() makes of a log, without changing it.
 
     Raises:
@@ -131,10 +141,10 @@ def replay(folder: Path) -> dict[str, Any]:
 
     Raises what read_log() raises, and UsageError where it cannot be written.
     """
-    lines, document = read_log(folder)
-    write_file(folder / _RECORDS, lines)
-    write_file(folder / _SUMMARY, _document_bytes(document))
-    return document
+    rebuilt = read_log(folder)
+    write_file(folder / _RECORDS, rebuilt.lines)
+    write_file(folder / _SUMMARY, _document_bytes(rebuilt.document))
+    return rebuilt.document
 
 
 class RunLog:
@@ -217,12 +227,7 @@ class RunLog:
         """Return the log itself."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
         """Close the files; without finish(), bring them into agreement with the capture."""
         # The error that led here matters more than one about the log.
         with contextlib.suppress(EdgesparseError) if exc_type else contextlib.nullcontext():

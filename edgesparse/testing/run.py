@@ -13,7 +13,7 @@ from edgesparse.deploy.run import Options, deploy_model
 from edgesparse.errors import UsageError
 from edgesparse.names import short_name
 from edgesparse.pipeline import Recipe
-from edgesparse.report import show_table
+from edgesparse.report.table import show_table
 from edgesparse.sparsify.policy import matches
 
 __all__ = ["Layer", "Run", "deploy"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from rich import box
@@ -13,7 +12,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from typing_extensions import Self
 
-from edgesparse.report import short_name
+from edgesparse.names import short_name
 from edgesparse.tune.engine import Progress
 from edgesparse.tune.trial import Result
 
@@ -68,12 +67,7 @@ class ProgressBar:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take the bar away."""
         self._bar.stop()
 

@@ -91,7 +91,8 @@ file(GLOB small_sources CONFIGURE_DEPENDS
     cmsis_kernels/src/support/es_broadcast.c cmsis_kernels/src/support/es_classes.c
     cmsis_kernels/src/support/es_depthwise_block.c cmsis_kernels/src/support/es_requant.c
     cmsis_kernels/src/support/es_size.c cmsis_kernels/src/support/es_sparse_conv.c
-    cmsis_kernels/src/support/es_steps.c cmsis_kernels/src/support/es_window.c cmsis_kernels/src/transpose_conv/*.c)
+    cmsis_kernels/src/support/es_sparse_layout.c cmsis_kernels/src/support/es_steps.c
+    cmsis_kernels/src/support/es_window.c cmsis_kernels/src/transpose_conv/*.c)
 # Firmware for one model is made to be small, so there those loops of depthwise layers that are C are, too.
 if(ES_ONLY_KERNELS)
     list(APPEND small_sources

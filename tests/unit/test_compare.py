@@ -13,8 +13,7 @@ import pytest
 from edgesparse.cli import main
 from edgesparse.compare import compare_documents
 from edgesparse.errors import UsageError
-from edgesparse.report import summarize
-from tests.scripted import hello, result, small_setup
+from tests.scripted import hello, result, small_setup, summarize
 
 
 def document(**options: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from tensorboardX.proto.event_pb2 import Event
 
 from edgesparse.cli import main
-from edgesparse.errors import MissingToolError
+from edgesparse.errors import MissingToolError, UsageError
 from edgesparse.export import FORMATS, export_run
 from edgesparse.telemetry.cycles import CycleLog, RunCycles
 from edgesparse.telemetry.log import RunLog
@@ -74,6 +74,7 @@ def test_csv_has_a_row_for_each_layer_of_each_run(log: Path) -> None:
         "activation_zeros_min": "4",
         "activation_zeros_max": "4",
         "saturated": "0",
+        "thresholded": "",
         "macs": "128",
         "macs_done": "80",
         "count": "100",
@@ -86,6 +87,29 @@ def test_csv_has_a_row_for_each_layer_of_each_run(log: Path) -> None:
 def test_modelled_cycles_of_the_run_they_belong_to(tmp_path: Path) -> None:
     rows = read_csv(export_run(write_log(tmp_path / "log", cycles=True), "csv")[0])
     assert [row["modelled_cycles"] for row in rows] == ["", "", "150", "75", "", ""]
+
+
+def test_activations_that_thresholds_set_to_zero(tmp_path: Path) -> None:
+    options = ["--runs", "4", "--activation-threshold", "0.1", "--json"]
+    logs = [tmp_path / "single", tmp_path / "windows"]
+    for log, more in zip(logs, ([], ["--every", "2"]), strict=True):
+        assert main(["deploy", "--board", "native", "--log", str(log), *options, *more]) == 0
+    layers = json.loads((logs[0] / "summary.json").read_bytes())["layers"]
+    wanted = {
+        str(layer["index"]): 4 * layer["thresholded"]
+        for layer in layers
+        if layer["activation_threshold"]
+    }
+    assert any(wanted.values())
+    for log in logs:
+        sums: dict[str, int] = {}
+        for row in read_csv(export_run(log, "csv")[0]):
+            if row["thresholded"]:
+                sums[row["layer"]] = sums.get(row["layer"], 0) + int(row["thresholded"])
+        assert sums == wanted
+    (events,) = map(read_events, export_run(logs[1], "tensorboard"))
+    tags = {value.tag for event in events for value in event.summary.value}
+    assert len([tag for tag in tags if tag.startswith("thresholded_percent/")]) == len(wanted)
 
 
 def test_parquet_is_the_same_table_with_types(tmp_path: Path) -> None:
@@ -265,6 +289,17 @@ def test_bad_input_is_one_line(
     monkeypatch.chdir(log.parent)
     assert main(["export", *arguments]) == code
     assert said in capsys.readouterr().err.splitlines()[0]
+
+
+@pytest.mark.parametrize("form", ["perfetto", "tensorboard", "model-explorer"])
+def test_a_log_without_runs(tmp_path: Path, form: str) -> None:
+    """A table may be empty; a drawing of nothing is none."""
+    with RunLog.create(tmp_path / "log", small_setup()):
+        pass
+    assert read_csv(export_run(tmp_path / "log", "csv")[0]) == []
+    with pytest.raises(UsageError, match="log has no whole run"):
+        export_run(tmp_path / "log", form, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,23 @@ def test_windows_are_told_with_their_least_and_most(tmp_path: Path) -> None:
     assert "band" in render_page(gather_report([windows]))
 
 
+def test_activations_set_to_zero_are_told_where_there_are_thresholds(
+    log: Path, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut"
+    options = ["--activation-threshold", "0.1", "--runs", "4", "--log", str(cut), "--json"]
+    assert main(["deploy", "--board", "native", *options]) == 0
+    (run,) = gather_report([cut])["runs"]
+    shares = [row["thresholded_share"] for row in run["layers"]]
+    assert [i for i, share in enumerate(shares) if share is not None] == [0, 2, 3, 5]
+    first = run["layers"][0]
+    assert shares[0] == first["thresholded"] / first["activations"] > 0
+    page = render_page(gather_report([cut]))
+    assert f'<td data-value="{shares[0]}">{100 * shares[0]:.1f}</td>' in page
+    assert "set to zero %" in page
+    assert "set to zero %" not in render_page(gather_report([log]))
+
+
 class _Links(HTMLParser):
     """Collects what a page would fetch."""
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgesparse.deploy.session import Session
 from edgesparse.errors import FormatError, UsageError
-from edgesparse.report import Summary
+from edgesparse.report.summary import Summary
 from edgesparse.telemetry.log import RunLog, rebuild, replay
 from edgesparse.telemetry.record import Receiver
 from edgesparse.telemetry.setup import Setup, StoredArray
@@ -95,8 +95,9 @@ def test_an_interrupted_run_keeps_what_was_done(tmp_path: Path, error: type[Base
     summary = json.loads(files["summary.json"])
     assert 2 <= summary["runs"] < 5
     assert summary["runs_requested"] == 5
-    lines, document = rebuild(compared_setup(), files["capture.bin"])
-    assert (files["run.jsonl"], summary) == (lines, document)
+    rebuilt = rebuild(compared_setup(), files["capture.bin"])
+    assert (files["run.jsonl"], summary) == (rebuilt.lines, rebuilt.document)
+    assert len(rebuilt.results) == summary["runs"]
 
 
 def test_an_interruption_between_capture_and_records_is_mended(tmp_path: Path) -> None:
@@ -157,9 +158,9 @@ def test_any_capture_can_be_told(tmp_path: Path, data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(0, 3))):
         capture[data.draw(st.integers(0, len(capture) - 1))] = data.draw(st.integers(0, 255))
     start = data.draw(st.integers(0, len(capture)))
-    lines, document = rebuild(setup, bytes(capture[start:]))
-    assert 0 <= document["runs"] <= 4
-    for line in lines.splitlines():
+    rebuilt = rebuild(setup, bytes(capture[start:]))
+    assert 0 <= rebuilt.document["runs"] <= 4
+    for line in rebuilt.lines.splitlines():
         assert "record" in json.loads(line)
 
 

@@ -16,7 +16,7 @@ from edgesparse.deploy.session import Session
 from edgesparse.errors import UsageError
 from edgesparse.export import FORMATS, export_run
 from edgesparse.monitor.recorder import Recorder, Rotation
-from edgesparse.report import Summary
+from edgesparse.report.summary import Summary
 from edgesparse.telemetry.cycles import CycleLog, RunCycles
 from edgesparse.telemetry.log import RunLog, open_log, replay
 from edgesparse.telemetry.record import command
@@ -185,7 +185,7 @@ def test_every_format_takes_a_log_that_was_cut_off(tmp_path: Path, whole: Path) 
         (tmp_path / "capture.bin").write_bytes(capture)
         runs = replay(tmp_path)["runs"]
         for form in FORMATS:
-            if runs > 0 or form != "model-explorer":
+            if runs > 0 or form in ("csv", "parquet"):
                 assert all(path.stat().st_size > 0 for path in export_run(tmp_path, form)), size
 
 

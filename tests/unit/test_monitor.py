@@ -105,7 +105,7 @@ def test_windows_of_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert told["runs"] == check_segment("logs/000001") == 10
     # The rows of single runs, added up.
     document(capsys, "--board", "native", "--runs", "10", "--log", "single")
-    single, summed = (read_log(Path(log))[1] for log in ("single/000001", "logs/000001"))
+    single, summed = (read_log(Path(log)).document for log in ("single/000001", "logs/000001"))
     keys = ("macs_done", "activation_zeros", "activation_zeros_min", "saturated")
     for key in keys:
         assert [layer[key] for layer in single["layers"]] == [
@@ -120,6 +120,7 @@ def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> N
     assert [line.split(":")[0] for line in lines[:3]] == [f"start 1 run {i}" for i in range(3)]
     assert lines[0].endswith("47.9 % of MACs skipped, 30.8 % zeros")
     assert lines[3] == "digits on native, mean of 3 runs"
+    assert "encoding" in out  # nothing is left out of the table
     assert "log: logs/000001" in err
     code, out, _ = run(capsys, "--board", "native", "--runs", "6", "--every", "3", "--log", "w")
     assert [line.split(":")[0] for line in out.splitlines()[:2]] == [
@@ -420,6 +421,7 @@ def test_killed(monitor: subprocess.Popen[str]) -> None:
         (["--port", "/dev/nowhere"], 5, "cannot open /dev/nowhere: No such file or directory"),
         (["--port", "socket://127.0.0.1:1"], 5, "cannot open socket://127.0.0.1:1: "),
         (["--port", "nonsense://x"], 5, "cannot open nonsense://x: "),
+        (["--port", "socket://nowhere"], 2, "socket://nowhere names no port"),
         (["--port", "x", "--start", "--inputs", "x.npz"], 2, "cannot read x.npz"),
     ],
 )

@@ -11,9 +11,9 @@ from edgesparse.encode import encode
 from edgesparse.encode.narrow import Narrowed, narrow
 from edgesparse.image import Image, build_image
 from edgesparse.model import Model, parse_model
-from edgesparse.report import summarize
 from edgesparse.telemetry.setup import Setup
 from tests.devices import run_native
+from tests.scripted import summarize
 from tests.tflite_builder import Builder
 
 CHANNELS = 8

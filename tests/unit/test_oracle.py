@@ -8,9 +8,9 @@ import pytest
 
 from edgesparse import oracle
 from edgesparse.errors import MissingToolError, ModelError, TargetError, UsageError
-from edgesparse.model import load_model, parse_model, with_weights
+from edgesparse.model import load_model, with_weights
 from edgesparse.ops import activation_range
-from tests.tflite_builder import Builder
+from tests.tflite_builder import Builder, parsed
 
 # How many rows of each data set to run: all of the quick ones.
 ROWS = {
@@ -24,10 +24,6 @@ ROWS = {
     "resnet_large_cifar10": 8,
     "mcunet_person_det": 2,
 }
-
-
-def parsed(b: Builder):
-    return parse_model(b.finish(), name="m")
 
 
 def add_model():

@@ -215,27 +215,27 @@ def test_softmax_scaling_is_near_the_real_softmax(scale, beta, random):
 
 @settings(max_examples=30, deadline=None)
 @given(st.floats(2.0**-10, 2.0, width=32), st.integers(-128, 127), st.randoms())
-def test_float_to_int8_against_the_oracle(scale, zero_point, random):
+def test_float_to_int_against_the_oracle(scale, zero_point, random):
     halves = [float(np.float32((code + 0.5) * scale)) for code in range(-130, 130)]
     others = [random.uniform(-200 * scale, 200 * scale) for _ in range(252)]
     x = np.array([halves + others], np.float32)
     b = Builder()
     b.output(b.quantize(b.input((1, 512), None, dtype="float32"), scale, zero_point))
     ((output,),) = oracle.run(parse_model(b.finish(), name="m"), x)
-    assert np.array_equal(quantize.float_to_int8(x, scale, zero_point)[0], output.ravel())
+    assert np.array_equal(quantize.float_to_int(x, scale, zero_point, "int8")[0], output.ravel())
 
 
-def test_float_to_int8_rounds_halves_away_from_zero():
+def test_float_to_int_rounds_halves_away_from_zero():
     x = np.array([0.5, 1.5, -0.5, -1.5, 0.49999997, -0.49999997, 1e30, -np.inf], np.float32)
-    codes = quantize.float_to_int8(x, 1.0, 0)
+    codes = quantize.float_to_int(x, 1.0, 0, "int8")
     assert codes.dtype == np.int8
     assert codes.tolist() == [1, 2, -1, -2, 0, 0, 127, -128]
-    assert quantize.float_to_int8(x, 1.0, -128).tolist()[-2:] == [127, -128]
+    assert quantize.float_to_int(x, 1.0, -128, "int8").tolist()[-2:] == [127, -128]
 
 
-def test_float_to_int8_refuses_nan():
+def test_float_to_int_refuses_nan():
     with pytest.raises(UsageError, match="NaN"):
-        quantize.float_to_int8(np.array([0.0, np.nan], np.float32), 1.0, 0)
+        quantize.float_to_int(np.array([0.0, np.nan], np.float32), 1.0, 0, "int8")
 
 
 def test_int8_to_float_against_the_oracle():

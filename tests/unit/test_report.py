@@ -14,8 +14,11 @@ from rich.console import Console
 from edgesparse.errors import FormatError
 from edgesparse.inputs import Inputs
 from edgesparse.meta import HostStep, Meta, OutputMeta
+from edgesparse.names import short_name
 from edgesparse.outputs import finish_outputs, first_maximum, same_values
-from edgesparse.report import LiveTable, Summary, render_table, short_name, summarize
+from edgesparse.report.live import LiveTable
+from edgesparse.report.summary import Summary
+from edgesparse.report.table import render_table
 from edgesparse.telemetry.cycles import CycleLog, RunCycles
 from edgesparse.telemetry.runs import DUMP_RUNS_FROM
 from edgesparse.telemetry.setup import Setup, StoredArray
@@ -26,6 +29,7 @@ from tests.scripted import (
     result,
     small_meta,
     small_setup,
+    summarize,
 )
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from edgesparse import testing
 from edgesparse.errors import UsageError
-from edgesparse.report import summarize
 from edgesparse.testing import Run
-from tests.scripted import hello, result, small_setup
+from tests.scripted import hello, result, small_setup, summarize
 
 
 def run(*, setup: dict[str, Any] | None = None, **options: Any) -> Run:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from edgesparse.inputs import load_inputs
 from edgesparse.model import Model
 from edgesparse.pipeline import Recipe, convert_model, read_model
 from edgesparse.telemetry.runs import RunResult
-from edgesparse.validate import check_validation, compare_run
+from edgesparse.validate import check_validation, compare_run, validate_model
 from tests.devices import power_on
 
 
@@ -29,6 +31,15 @@ def compared() -> tuple[Image, Model, dict[int, np.ndarray], RunResult]:
         session.hello()
         run = session.run_from_link([row.tobytes()], flags=FLAG_DUMP)
     return image, model, oracle.run_layers(model, row[np.newaxis]), run
+
+
+def test_floats_for_an_integer_input_are_quantised_for_both(tmp_path: Path) -> None:
+    codes = load_inputs(demo.data_path()).x[0][:2]
+    np.savez(tmp_path / "floats.npz", x=codes.astype(np.float32) / 100)
+    found = validate_model(
+        None, Recipe(), board="native", inputs=tmp_path / "floats.npz", rows=2, timeout_s=60.0
+    )
+    assert (found["rows"], found["difference"]) == (2, None)
 
 
 def test_equal_tensors_and_counts_pass(compared) -> None:

@@ -2,136 +2,17 @@
 
 #include "es_classes.h"
 #include "es_size.h"
+#include "es_sparse_layout.h"
 #include "es_window.h"
 
-/* How a band's input becomes positions. */
+/* Positions of a band of a FULLY_CONNECTED. */
 enum {
-    ROWS,    /* whole output rows: planes of padded input rows, shared by the taps */
-    PIXELS,  /* windows are pixels: any run of positions */
-    COLUMNS, /* narrow maps: each window copied to a column, any run of positions */
-    SINGLE   /* too few positions for a tile, or too many columns for a list: one after another */
+    VECTORS_BAND = 2 * ES_SPARSE_TILE
 };
-
-enum {
-    TILE_POSITIONS = 2 * ES_LISTS_WORDS,
-    LEAST_POSITIONS = ES_LISTS_WORDS, /* of a tile, all there: some twice */
-    LEAST_WIDTH = 6,                  /* of rows that are made as ROWS: six of a tile's eight positions */
-    VECTORS_BAND = 2 * TILE_POSITIONS /* of a FULLY_CONNECTED */
-};
-
-typedef struct {
-    uint32_t mode;
-    uint32_t columns;     /* of a row of weights */
-    uint32_t channels;    /* planes of a position */
-    uint32_t rows;        /* output rows of a band */
-    uint32_t positions;   /* output positions of each */
-    uint32_t words;       /* that hold them */
-    uint32_t distance;    /* positions from the lower to the upper of a word */
-    uint32_t plane_words; /* `words`, and those that taps to the right reach */
-    uint32_t phases;      /* input columns that lie a stride apart are neighbours: planes of each channel */
-    uint32_t slots;       /* packed input rows */
-    uint32_t slot_step;   /* slots from an output row to the next */
-    uint32_t slot_bytes;
-    uint32_t packed_bytes;
-    uint32_t list_bytes;
-    uint32_t jumps_bytes;
-    uint32_t pad_bytes;
-    uint32_t column_bytes;
-} layout_t;
-
-/* Words for `positions` of a row, LEAST_POSITIONS or more; where a tile is not filled, it does some of them twice. */
-static void set_words(layout_t *layout, uint32_t positions) {
-    layout->positions = positions;
-    layout->words = positions / 2 + positions % 2;
-    layout->words = layout->words < ES_LISTS_WORDS ? ES_LISTS_WORDS : layout->words;
-    layout->distance = positions - layout->words;
-}
-
-static void set_packed(layout_t *layout, uint32_t reach) {
-    layout->plane_words = es_size_add(layout->words, reach);
-    const uint32_t planes = es_size_mul(layout->channels, layout->phases);
-    layout->slot_bytes = es_size_mul(es_size_mul(planes, layout->plane_words), 4);
-    layout->packed_bytes = es_size_mul(layout->slot_bytes, layout->slots);
-}
-
-/* Whether an entry can step from any packed word to any other. */
-static bool in_reach(const layout_t *layout) { return layout->packed_bytes < ES_LISTS_STEP_LIMIT; }
-
-static void set_rows(layout_t *layout, const es_conv_params_t *params, uint32_t rows) {
-    const uint32_t kernel_h = (uint32_t)params->kernel_h, stride_h = (uint32_t)params->stride_h;
-    const uint32_t stride_w = params->stride_w == 0 ? 1 : (uint32_t)params->stride_w;
-    const uint32_t reach = es_size_mul((uint32_t)params->kernel_w - 1, (uint32_t)params->dilation_w);
-    layout->mode = ROWS;
-    layout->channels = (uint32_t)params->in_c;
-    layout->rows = rows;
-    /* Output rows share input rows, unless their windows are apart or do not interlock. */
-    layout->slot_step = params->dilation_h == 1 && stride_h < kernel_h ? stride_h : kernel_h;
-    layout->slots = es_size_add(es_size_mul(rows - 1, layout->slot_step), kernel_h);
-    layout->phases = reach < stride_w ? reach + 1 : stride_w;
-    set_words(layout, (uint32_t)params->out_w);
-    set_packed(layout, reach / stride_w);
-}
-
-static void set_run(layout_t *layout, uint32_t mode, uint32_t positions) {
-    layout->mode = mode;
-    layout->channels = layout->columns;
-    layout->rows = 1;
-    layout->phases = 1;
-    layout->slots = 1;
-    layout->slot_step = 0;
-    set_words(layout, positions);
-    set_packed(layout, 0);
-}
-
-static void set_mode(layout_t *layout, const es_conv_params_t *params) {
-    const uint32_t out_h = (uint32_t)params->out_h, out_w = (uint32_t)params->out_w;
-    const uint32_t total = es_size_mul(es_size_mul((uint32_t)params->batches, out_h), out_w);
-    const uint32_t mode = es_window_is_pixel(params) ? PIXELS : COLUMNS;
-    if (mode != PIXELS && out_w >= LEAST_WIDTH) {
-        const uint32_t rows = params->band / out_w + (params->band % out_w != 0);
-        set_rows(layout, params, rows < out_h ? rows : out_h);
-        if (in_reach(layout)) {
-            return;
-        }
-        set_rows(layout, params, 1);
-        if (in_reach(layout)) {
-            return;
-        }
-    }
-    const uint32_t band = es_size_add(params->band, TILE_POSITIONS - 1) & ~(uint32_t)(TILE_POSITIONS - 1);
-    set_run(layout, mode, band < total ? band : total);
-    if (total >= LEAST_POSITIONS && in_reach(layout)) {
-        return;
-    }
-    set_run(layout, mode, TILE_POSITIONS < total ? TILE_POSITIONS : total);
-    if (total < LEAST_POSITIONS || !in_reach(layout)) {
-        layout->mode = SINGLE;
-        layout->packed_bytes = 0;
-    }
-}
-
-static layout_t layout_of(const es_conv_params_t *params) {
-    layout_t layout = {.mode = SINGLE};
-    const uint32_t in_c = (uint32_t)params->in_c;
-    const uint32_t kernel_h = (uint32_t)params->kernel_h, kernel_w = (uint32_t)params->kernel_w;
-    layout.columns = es_size_mul(es_size_mul(kernel_h, kernel_w), in_c);
-    set_mode(&layout, params);
-    if (layout.mode != SINGLE) {
-        layout.list_bytes = es_size_mul(es_size_add(layout.columns, 2), 4);
-    }
-    if (layout.mode == ROWS) {
-        layout.jumps_bytes = es_size_mul(es_size_mul(kernel_h, kernel_w), 4);
-        layout.pad_bytes = es_size_round4(in_c);
-    } else if (!es_window_is_pixel(params)) {
-        layout.pad_bytes = es_size_round4(es_size_mul(kernel_w, in_c));
-        layout.column_bytes = es_size_round4(layout.columns);
-    }
-    return layout;
-}
 
 uint32_t es_sparse_conv_bytes(const es_conv_params_t *params) {
-    const layout_t layout = layout_of(params);
-    const uint32_t columns_bytes = es_size_mul(layout.column_bytes, layout.mode == COLUMNS ? 2 : 1);
+    const es_sparse_layout_t layout = es_sparse_layout(params);
+    const uint32_t columns_bytes = es_size_mul(layout.column_bytes, layout.mode == ES_SPARSE_COLUMNS ? 2 : 1);
     const uint32_t operands_bytes = es_size_add(layout.packed_bytes, layout.list_bytes);
     const uint32_t pads_bytes = es_size_add(layout.jumps_bytes, layout.pad_bytes);
     return es_size_add(es_size_add(operands_bytes, pads_bytes), columns_bytes);
@@ -168,7 +49,7 @@ uint32_t es_sparse_vectors_bytes(const es_fc_params_t *params) {
 
 /* What the parts of a run share. */
 typedef struct {
-    layout_t layout;
+    es_sparse_layout_t layout;
     const es_conv_params_t *params;
     const es_sparse_t *sparse;
     es_sparse_rows_t weights;
@@ -183,8 +64,8 @@ typedef struct {
 /* Values of `count` pairs of positions, each pair `pitch` bytes from the one before, to neighbouring words of each plane:
  * lower + 128 and upper.
  */
-ES_APART void pack(const layout_t *layout, uint32_t *to, const int8_t *lower, const int8_t *upper, uint32_t count,
-                   uint32_t pitch) {
+ES_APART void pack(const es_sparse_layout_t *layout, uint32_t *to, const int8_t *lower, const int8_t *upper,
+                   uint32_t count, uint32_t pitch) {
     const uint32_t channels = layout->channels;
     uint32_t plane = layout->plane_words, top_bytes = 0xff00ff00U;
     es_opaque(plane); /* both stay in registers */
@@ -226,7 +107,7 @@ static uint32_t inside_words(const es_conv_params_t *params, int32_t x0, int32_t
 /* A row of an image to planes, phase after phase. */
 static void pack_row(const run_t *run, const int8_t *row, uint32_t *to) {
     const es_conv_params_t *const params = run->params;
-    const layout_t *const layout = &run->layout;
+    const es_sparse_layout_t *const layout = &run->layout;
     const int32_t in_w = params->in_w, in_c = params->in_c, stride = params->stride_w;
     for (uint32_t phase = 0; phase < layout->phases; phase++) {
         int32_t x0 = (int32_t)phase - params->pad_left;
@@ -275,7 +156,7 @@ static void move_words(uint32_t *to, const uint32_t *from, uint32_t words) {
 /* The input of `rows` output rows from `out_y` on. Where `kept`, the band before was of all rows, and ended there. */
 static void pack_rows(const run_t *run, const int8_t *image, uint32_t out_y, uint32_t rows, bool kept) {
     const es_conv_params_t *const params = run->params;
-    const layout_t *const layout = &run->layout;
+    const es_sparse_layout_t *const layout = &run->layout;
     const uint32_t slot_words = layout->slot_bytes / 4, kernel_h = (uint32_t)params->kernel_h;
     const uint32_t slots = (rows - 1) * layout->slot_step + kernel_h;
     uint32_t slot = 0;
@@ -301,7 +182,7 @@ static void pack_rows(const run_t *run, const int8_t *image, uint32_t out_y, uin
 
 /* The jumps from the taps of a filter, each to the next. */
 static void set_jumps(const run_t *run) {
-    const layout_t *const layout = &run->layout;
+    const es_sparse_layout_t *const layout = &run->layout;
     const uint32_t stride = (uint32_t)run->params->stride_w, dilation = (uint32_t)run->params->dilation_w;
     const uint32_t tap_bytes = layout->channels * layout->plane_words * 4;
     uint32_t *jump = run->jumps;
@@ -482,7 +363,7 @@ static void set_channel(row_t *row, const es_channel_t *channel, const es_output
 
 /* All outputs of a band whose operands are packed. */
 static void make_band(const run_t *run, const band_t *band) {
-    const layout_t *const layout = &run->layout;
+    const es_sparse_layout_t *const layout = &run->layout;
     const es_sparse_operands_t operands = {layout->channels, es_lists_entry((int32_t)layout->plane_words * 4, 0),
                                            run->jumps};
     es_sparse_cursor_t cursor;
@@ -503,7 +384,7 @@ static void make_band(const run_t *run, const band_t *band) {
 
 static void run_rows(const run_t *run, const int8_t *input, int8_t *output) {
     const es_conv_params_t *const params = run->params;
-    const layout_t *const layout = &run->layout;
+    const es_sparse_layout_t *const layout = &run->layout;
     const uint32_t out_h = (uint32_t)params->out_h, out_c = (uint32_t)params->out_c;
     const uint32_t row_pitch = (uint32_t)params->out_w * out_c;
     const bool shared = layout->slot_step != (uint32_t)params->kernel_h;
@@ -551,9 +432,9 @@ static const int8_t *values_at(const run_t *run, const int8_t *input, uint32_t p
 
 /* The windows of a run of positions, from `begin` on. */
 static void pack_run(const run_t *run, const int8_t *input, uint32_t begin) {
-    const layout_t *const layout = &run->layout;
+    const es_sparse_layout_t *const layout = &run->layout;
     const uint32_t columns = layout->columns;
-    if (layout->mode == PIXELS) {
+    if (layout->mode == ES_SPARSE_PIXELS) {
         const int8_t *const lower = input + (size_t)begin * columns;
         pack(layout, run->packed, lower, lower + (size_t)layout->distance * columns, layout->words, columns);
         return;
@@ -569,15 +450,15 @@ static void pack_run(const run_t *run, const int8_t *input, uint32_t begin) {
 
 /* Runs of positions; the last one goes over the one before, so that it is of tiles that are all there. */
 static void run_positions(const run_t *run, const int8_t *input, int8_t *output, uint32_t total) {
-    const layout_t *const layout = &run->layout;
+    const es_sparse_layout_t *const layout = &run->layout;
     const uint32_t out_c = (uint32_t)run->params->out_c;
     es_fill(run->pad, run->params->in_zero_point, layout->pad_bytes);
     run_t part = *run;
     for (uint32_t first = 0; first < total; first += layout->positions) {
         uint32_t begin = first;
         if (total - first < layout->positions) {
-            const uint32_t tiles = (total - first + TILE_POSITIONS - 1) / TILE_POSITIONS * TILE_POSITIONS;
-            set_words(&part.layout, tiles < layout->positions ? tiles : layout->positions);
+            const uint32_t tiles = (total - first + ES_SPARSE_TILE - 1) / ES_SPARSE_TILE * ES_SPARSE_TILE;
+            es_sparse_set_words(&part.layout, tiles < layout->positions ? tiles : layout->positions);
             part.layout.plane_words = part.layout.words;
             begin = total - part.layout.positions;
         }
@@ -604,7 +485,7 @@ static void run_single(const run_t *run, const int8_t *input, int8_t *output, ui
 void es_sparse_conv(const es_sparse_t *sparse, const es_conv_params_t *params, const int8_t *input,
                     const uint8_t *weights, const es_channel_t *channels, int8_t *output, void *scratch) {
     run_t run = {
-        .layout = layout_of(params),
+        .layout = es_sparse_layout(params),
         .params = params,
         .sparse = sparse,
         .classes = es_classes_of(params, channels, output),
@@ -618,9 +499,9 @@ void es_sparse_conv(const es_sparse_t *sparse, const es_conv_params_t *params, c
     run.jumps = run.list + run.layout.list_bytes / 4;
     run.pad = (int8_t *)(run.jumps + run.layout.jumps_bytes / 4);
     run.column = run.pad + run.layout.pad_bytes;
-    if (run.layout.mode == ROWS) {
+    if (run.layout.mode == ES_SPARSE_ROWS) {
         run_rows(&run, input, output);
-    } else if (run.layout.mode == SINGLE) {
+    } else if (run.layout.mode == ES_SPARSE_SINGLE) {
         run_single(&run, input, output, total);
     } else {
         run_positions(&run, input, output, total);
@@ -629,7 +510,7 @@ void es_sparse_conv(const es_sparse_t *sparse, const es_conv_params_t *params, c
 
 void es_sparse_vectors(const es_sparse_t *sparse, const es_fc_params_t *params, const int8_t *input,
                        const uint8_t *weights, const es_channel_t *channels, int8_t *output, void *scratch) {
-    if (params->batches >= LEAST_POSITIONS) {
+    if (params->batches >= ES_SPARSE_LEAST) {
         const es_conv_params_t conv = conv_of_vectors(params);
         es_sparse_conv(sparse, &conv, input, weights, channels, output, scratch);
         return;
