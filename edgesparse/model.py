@@ -183,18 +183,27 @@ def load_model(path: Path | str) -> Model:
         size = file.stat().st_size
         if size > MAX_FILE_BYTES:
             raise ModelError(f"{file} has {size} bytes, more than {MAX_FILE_BYTES}")
-    return parse_model(read_file(file), name=file.stem)
+    return parse_file(read_file(file), file)
+
+
+def parse_file(data: bytes, path: Path) -> Model:
+    """As parse_model, of the contents of a file, which names the model; errors give its path."""
+    return _parsed(data, path.stem, str(path))
 
 
 def parse_model(data: bytes, *, name: str) -> Model:
     """Read a .tflite model from bytes.  Raises ModelError for any bytes that are not one."""
+    return _parsed(data, name, name)
+
+
+def _parsed(data: bytes, name: str, source: str) -> Model:
     data = bytes(data)
     if len(data) < 8 or data[4:8] != b"TFL3":
-        raise ModelError(f"{name}: not a .tflite model (no TFL3 at byte 4)")
+        raise ModelError(f"{source}: not a .tflite model (no TFL3 at byte 4)")
     try:
-        return _Reader(data, name).model()
+        return _Reader(data, name, source).model()
     except _READ_ERRORS as error:
-        raise ModelError(f"{name}: damaged flatbuffer ({error})") from error
+        raise ModelError(f"{source}: damaged flatbuffer ({error})") from error
 
 
 def with_weights(model: Model, arrays: Mapping[int, NDArray[Any]]) -> Model:
@@ -317,13 +326,14 @@ class _Reader:
     elements take at least a byte each, stay far below it.
     """
 
-    def __init__(self, data: bytes, name: str) -> None:
+    def __init__(self, data: bytes, name: str, source: str) -> None:
         self.data = data
         self.name = name
+        self.source = source
         self.budget = 16 * len(data) + 4096
 
     def fail(self, problem: str) -> ModelError:
-        return ModelError(f"{self.name}: {problem}")
+        return ModelError(f"{self.source}: {problem}")
 
     def charge(self, count: int, what: str) -> int:
         """Return count after taking it off the budget; the length of a vector passes here."""

@@ -19,7 +19,7 @@ from edgesparse.files import check_writable, read_file, write_file
 from edgesparse.image import Image, build_image, read_image
 from edgesparse.inputs import Inputs, load_inputs
 from edgesparse.meta import LayerSparsityMeta, SparsifyMeta
-from edgesparse.model import Model, parse_model, save_model
+from edgesparse.model import Model, parse_file, save_model
 from edgesparse.rows import device_rows
 from edgesparse.sparsify import LayerSparsity, Policy, Rule, rule_of, sparsify
 from edgesparse.sparsify.compensate import ALLOCATIONS, compensate_model, share_out
@@ -413,7 +413,7 @@ def read_model(path: Path | None) -> Model:
             f"{path} is an image, not a .tflite",
             hint="give the .tflite that the image was converted from",
         )
-    return parse_model(data, name=path.stem)
+    return parse_file(data, path)
 
 
 def prepare_image(path: Path | None, recipe: Recipe, destination: Destination = ANYWHERE) -> Image:
@@ -424,7 +424,7 @@ def prepare_image(path: Path | None, recipe: Recipe, destination: Destination = 
     path = demo.model_path() if path is None else path
     data = read_file(path)
     if not data.startswith(_IMAGE_MAGIC):
-        return make_image(parse_model(data, name=path.stem), recipe, destination).image
+        return make_image(parse_file(data, path), recipe, destination).image
     if recipe != Recipe():
         raise UsageError(
             f"{path} is an image, whose weights and kernels are fixed; --method, --policy,"

@@ -1,12 +1,13 @@
 import hashlib
 import random
+import re
 import struct
 
 import numpy as np
 import pytest
 import tflite
 
-from edgesparse import ops
+from edgesparse import demo, ops
 from edgesparse.errors import ModelError, UnsupportedModelError, UsageError
 from edgesparse.model import (
     Quantization,
@@ -125,6 +126,18 @@ def test_load_model_refuses_huge_files_unread(tmp_path):
 
 
 # --- Refusing
+
+
+def test_an_error_names_the_file_and_a_model_its_stem(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"no model at all")
+    with pytest.raises(ModelError, match=f"^{re.escape(str(path))}: not a .tflite model"):
+        load_model(path)
+    path.write_bytes(b"0000TFL3" + bytes(64))
+    with pytest.raises(ModelError, match=f"^{re.escape(str(path))}: "):
+        load_model(path)
+    path.write_bytes(demo.model_path().read_bytes())
+    assert load_model(path).name == "text"
 
 
 @pytest.mark.parametrize("data", [b"", b"TFL3", bytes(8), b"\0\0\0\0TFL2" + bytes(64)])
