@@ -207,7 +207,8 @@ class _RunTable:
         document, totals = self._document, self._document["totals"]
         runs, unit = document["runs"], document["unit"]
         if document["accuracy"] is not None:
-            text = f"{100 * document['accuracy']:.2f} % on the device ({runs:,} runs)"
+            of = f"{runs:,} run" if runs == 1 else f"{runs:,} runs"
+            text = f"{100 * document['accuracy']:.2f} % on the device ({of})"
             yield "accuracy", Text(text)
         if document["mismatches"] is not None:
             rows, wrong = min(runs, document["rows"]), document["mismatches"]
