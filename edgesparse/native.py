@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from edgesparse import _native
@@ -298,14 +299,15 @@ class Application:
     Raises MemoryError, and RuntimeError while another one is open.
     """
 
-    _open: Application | None = None
+    _in_use = Lock()
 
     def __init__(self, image: bytes, batch: bytes, *, arena_bytes: int) -> None:
-        if Application._open is not None:
+        if not self._in_use.acquire(blocking=False):
             raise RuntimeError("the native device is in use already; close it first")
-        if _lib.es_native_start(image, len(image), batch, len(batch), arena_bytes) != 0:
+        self._is_open = _lib.es_native_start(image, len(image), batch, len(batch), arena_bytes) == 0
+        if not self._is_open:
+            self._in_use.release()
             raise MemoryError(f"native device with {arena_bytes} bytes of arena")
-        Application._open = self
         self._buffer = _ffi.new("uint8_t[]", 65536)
 
     def feed(self, data: bytes) -> None:
@@ -331,6 +333,7 @@ class Application:
 
     def close(self) -> None:
         """Power off.  May be called again."""
-        if Application._open is self:
+        if self._is_open:
+            self._is_open = False
             _lib.es_native_stop()
-            Application._open = None
+            self._in_use.release()

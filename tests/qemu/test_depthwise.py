@@ -15,6 +15,7 @@ from edgesparse.deploy.boards import Board, NativeRunner, list_boards
 from edgesparse.encode import encode
 from edgesparse.image import Image, build_image
 from edgesparse.model import parse_model
+from edgesparse.telemetry.runs import RunResult
 from tests.devices import run_native, run_rows
 from tests.tflite_builder import Builder
 
@@ -58,12 +59,21 @@ def image_of(shape: tuple[int, int, int], multiplier: int) -> Image:
 @pytest.mark.parametrize("each", BOARDS, ids=lambda each: each.name)
 @pytest.mark.parametrize("multiplier", [1, 2])
 def test_windows_of_any_filter(each: Board, multiplier: int) -> None:
+    rows = {
+        shape: [np.random.default_rng(1).integers(-128, 128, (ROWS, *shape)).astype(np.int8)]
+        for shape in SHAPES
+    }
+    native = {
+        shape: outputs_of(run_native(image_of(shape, multiplier), rows[shape])) for shape in SHAPES
+    }
+    assert all(first != second for first, second in native.values())
+
     def wrong(shape: tuple[int, int, int]) -> bool:
-        image = image_of(shape, multiplier)
-        rows = [np.random.default_rng(1).integers(-128, 128, (ROWS, *shape)).astype(np.int8)]
-        native = [run.outputs for run in run_native(image, rows)]
-        assert native[0] != native[1]
-        return [run.outputs for run in run_rows(each, image, rows)] != native
+        return outputs_of(run_rows(each, image_of(shape, multiplier), rows[shape])) != native[shape]
 
     with ThreadPoolExecutor(QEMUS) as executor:
         assert not any(executor.map(wrong, SHAPES))
+
+
+def outputs_of(runs: list[RunResult]) -> list[tuple[bytes, ...]]:
+    return [run.outputs for run in runs]
