@@ -19,7 +19,7 @@ from edgesparse.sparsify.evaluate import Accuracy, agreement, evaluate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MOST_ROWS", "Calibration", "drawn", "half", "judged", "working"]
+__all__ = ["MOST_ROWS", "Calibration", "drawn", "judged", "working"]
 
 MOST_ROWS = 500
 """Rows that are taken unless it is said which; more cost time and gain little."""
@@ -46,18 +46,9 @@ def drawn(inputs: Inputs, *, among: Sequence[int] | None = None) -> Calibration:
     with; where there are labels, every class gives its share.
     """
     named = np.arange(inputs.rows) if among is None else np.asarray(among, np.int64)
-    wanted = _half_of(inputs) if among is None else len(named)
+    wanted = -(-inputs.rows // 2) if among is None else len(named)
     first = _in_turn(inputs, named)[: min(wanted, MOST_ROWS)]
     return Calibration(inputs, tuple(np.sort(first).tolist()))
-
-
-def half(inputs: Inputs) -> NDArray[np.int64]:
-    """The half of all rows that `drawn` takes its rows from, ascending."""
-    return np.sort(_in_turn(inputs, np.arange(inputs.rows))[: _half_of(inputs)])
-
-
-def _half_of(inputs: Inputs) -> int:
-    return -(-inputs.rows // 2)
 
 
 def _in_turn(inputs: Inputs, named: NDArray[np.int64]) -> NDArray[np.int64]:

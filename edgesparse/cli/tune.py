@@ -119,8 +119,9 @@ def tune(
 ) -> None:
     """Search how far each layer can be thinned, within a budget of accuracy.
 
-    The search sees half of the rows; accuracy is told on the other half. Without labels a row is
-    right where its class is the dense model's. Started again, it goes on where it was stopped.
+    The search sees half of the rows; accuracy is told on the other half. Rows that --compensate is
+    calibrated on are in neither. Without labels a row is right where its class is the dense
+    model's. Started again, it goes on where it was stopped.
     """
     from edgesparse import demo
     from edgesparse.bench.command import parse_names

@@ -7,8 +7,9 @@ among many trials.  Right is the label, or without labels the dense model's own 
 With activation thresholds what is found is told in three steps: the dense model, the tuned weights
 alone, and both.  Thresholds are no part of a .tflite, so that the policy alone has them.
 
-With compensation the half of the search is the one that `--calibration` of the same file draws its
-rows from (calibration.drawn), so that policy and file give the tuned model again.
+With compensation the rows that `--calibration` of the same file draws (calibration.drawn) are what
+weights are moved by, so that policy and file give the tuned model again; the two halves are cut
+from the others, since a model does better on rows that it was fitted to.
 """
 
 from __future__ import annotations
@@ -140,17 +141,15 @@ class _Data:
 
     @classmethod
     def of(cls, inputs: Inputs, model: Model, tuning: Tuning) -> _Data:
-        rows = tuning.rows
-        count = inputs.rows if rows is None else min(rows, inputs.rows)
+        taken = np.arange(inputs.rows)
+        if tuning.compensate:
+            taken = np.setdiff1d(taken, calibration.drawn(inputs).rows)
+        count = len(taken) if tuning.rows is None else min(tuning.rows, len(taken))
         if count < _LEAST_ROWS:
             raise UsageError(f"{count} rows are too few to search, give {_LEAST_ROWS} or more")
+        taken = _some(taken, count)
         labels = inputs.y
         classes = predict(model, inputs, range(inputs.rows)) if labels is None else labels
-        if tuning.compensate:
-            drawn = calibration.half(inputs)
-            others = np.setdiff1d(np.arange(inputs.rows), drawn)
-            return cls(inputs, _some(drawn, -(-count // 2)), _some(others, count // 2), classes)
-        taken = _some(np.arange(inputs.rows), count)
         one, other = halves(classes[taken])
         return cls(inputs, taken[one], taken[other], classes)
 

@@ -45,11 +45,11 @@ class SearchKey(_Line):
     model_sha256: str
     data: str
     data_sha256: str
+    compensate: bool = False
     rows: int
     depthwise: bool
     optimize: str
     cpu: str
-    compensate: bool = False
 
 
 class _LayerLine(_Line):

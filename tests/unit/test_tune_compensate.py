@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgesparse import native
-from edgesparse.calibration import drawn, half
+from edgesparse.calibration import drawn
 from edgesparse.cli import main
 from edgesparse.encode import Goal
 from edgesparse.errors import FormatError, StoppedError, UsageError
@@ -19,7 +19,7 @@ from edgesparse.sparsify.compensate.allocate import SHARES
 from edgesparse.sparsify.evaluate import agreement, evaluate
 from edgesparse.tune import report
 from edgesparse.tune.allocate import Option
-from edgesparse.tune.command import Tuning, tune_file
+from edgesparse.tune.command import Tuning, _Data, tune_file
 from edgesparse.tune.compensated import compensated_options, compensated_search
 from edgesparse.tune.space import Assignment, Space
 from edgesparse.tune.store import SearchKey, Store
@@ -79,7 +79,7 @@ def tuning(folder, name="out", **changed):
 
 
 def job_of(model, inputs):
-    rows = half(inputs).tolist()
+    rows = drawn(inputs).others
     return Job(
         tflite=model.source,
         name=model.name,
@@ -94,13 +94,14 @@ def job_of(model, inputs):
     )
 
 
-def test_calibration_rows_are_in_the_half_of_the_search():
-    few, many = data_of(81), data_of(1200)
-    assert half(few).tolist() == list(drawn(few).rows)
-    assert len(half(few)) == 41
-    assert len(half(many)) == 600
-    assert len(drawn(many).rows) == 500
-    assert set(drawn(many).rows) < set(half(many).tolist())
+@pytest.mark.parametrize(("count", "rows"), [(81, None), (1200, None), (1200, 300)])
+def test_no_row_of_the_calibration_judges(folder, count, rows):
+    inputs = data_of(count)
+    data = _Data.of(inputs, network(), tuning(folder, rows=rows))
+    used = [*drawn(inputs).rows, *data.search, *data.held_out]
+    assert len(set(used)) == len(used)
+    assert len(used) == count if rows is None else len(used) == 500 + rows
+    assert abs(len(data.search) - len(data.held_out)) <= CLASSES
 
 
 def test_a_search_goes_along_the_frontier_and_never_from_a_compensated_base():
@@ -173,7 +174,7 @@ def test_a_compensated_trial_owes_nothing_to_a_base():
     found = Evaluator(job).measure(trial)
     thinned, rows = space.thin(trial.assignment)
     assert [row.compensated for row in rows] == [True, True, False]
-    assert found.right == evaluate(thinned, inputs, half(inputs).tolist()).right
+    assert found.right == evaluate(thinned, inputs, drawn(inputs).others).right
     alone = Evaluator(job).measure(replace(trial, base=space.dense))
     assert replace(alone, seconds=0.0) == replace(found, seconds=0.0)
 
@@ -188,8 +189,9 @@ def test_policy_and_data_give_the_model_again(folder):
     assert any(layer["compensate"] for layer in document["layers"])
 
     model, inputs = load_model(folder / "out.tflite"), load_inputs(folder / "data.npz")
-    held_out = np.setdiff1d(np.arange(80), half(inputs)).tolist()
-    same = agreement(model, load_model(folder / "m.tflite"), inputs, held_out)
+    dense_model = load_model(folder / "m.tflite")
+    held_out = _Data.of(inputs, dense_model, tuning(folder)).held_out.tolist()
+    same = agreement(model, dense_model, inputs, held_out)
     assert same.share == tuned["held_out"]["share"]
 
     options = ["--policy", str(folder / "out.toml"), "--calibration", str(folder / "data.npz")]
@@ -225,9 +227,12 @@ def test_the_command(folder, monkeypatch, capsys):
     assert main([*options, *limits]) == 0
     shown = capsys.readouterr().out
     assert "topk, compensated" in shown
-    assert "20 rows held out" in shown
+    inputs, plan = load_inputs(folder / "data.npz"), tuning(folder, rows=40)
+    data = _Data.of(inputs, load_model(folder / "m.tflite"), plan)
+    assert len(data.search) + len(data.held_out) == 40
+    assert f"{len(data.held_out)} rows held out" in shown
     assert main([*options, *limits, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["trials"]["new"], document["dense"]["rows"]) == (0, 20)
+    assert (document["trials"]["new"], document["dense"]["rows"]) == (0, len(data.search))
     assert main([*options, "--search", "grid"]) == 2
     assert "--compensate has a search of its own" in capsys.readouterr().err
