@@ -57,8 +57,6 @@ def points_of(folder: Path, layers: int, only: Sequence[float] | None = None) ->
     return found
 
 
-def turn(point: Point) -> tuple[bool, int, float]:
+def turn(point: Point) -> tuple[bool, bool, float]:
     """In which order points are measured: what is quick first, then the middle, which says most."""
-    first = (SHARED, "topk" + COMPENSATED)
-    rank = first.index(point.way) if point.way in first else len(first)
-    return point.half is not None, rank, abs(point.share - 0.6)
+    return point.half is not None, point.way != SHARED, abs(point.share - 0.5)
