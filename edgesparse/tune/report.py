@@ -122,6 +122,11 @@ def _caption(document: dict[str, Any]) -> str:
     ]
     if document["activations"]:
         caption.append(f"thresholds are in the policy alone: {document['deploy']}")
+    if not document["layers"] and not document["activations"]:
+        caption.append(
+            f"nothing cheaper keeps the accuracy for sure: {dense['rows']} rows of the search are"
+            " few, give more, a larger --max-drop or a smaller --margin"
+        )
     if document["drop"]["share"] - document["drop"]["standard_error"] > document["max_drop"]:
         caption.append(
             f"the rows held out lose more than was allowed: {dense['rows']} rows of the search are"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from edgesparse import demo, native
 from edgesparse.cli import main
@@ -589,6 +590,11 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "rows held out" in shown
     assert "0 of them new" in shown
+    assert "nothing cheaper keeps" not in shown
+    with Console(width=200) as console, console.capture() as capture:
+        console.print(report.render_tuning(document | {"layers": [], "activations": []}))
+    few = f"nothing cheaper keeps the accuracy for sure: {document['dense']['rows']} rows"
+    assert few in " ".join(capture.get().split())
     assert main(["tune", str(demo.model_path())]) == 2
     assert "--data is missing" in capsys.readouterr().err
     assert main(["tune", "--max-drop", "2"]) == 2
