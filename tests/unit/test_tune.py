@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edgesparse import demo, native
+from edgesparse import demo
 from edgesparse.cli import main
 from edgesparse.encode import Goal, Zeros, encode
 from edgesparse.encode.cost import CYCLES, INSTRUCTIONS
@@ -15,8 +15,7 @@ from edgesparse.encode.predict import predicted
 from edgesparse.errors import EdgesparseError, FormatError, StoppedError, TargetError, UsageError
 from edgesparse.inputs import Inputs, load_inputs
 from edgesparse.model import load_model, parse_model
-from edgesparse.pipeline import PROFILE_ROWS, read_model
-from edgesparse.rows import device_rows
+from edgesparse.pipeline import read_model
 from edgesparse.sparsify import Policy, Rule, load_policy, sparsify
 from edgesparse.sparsify.evaluate import evaluate, halves
 from edgesparse.sparsify.policy import Block, LayerRule
@@ -25,16 +24,18 @@ from edgesparse.tune import report
 from edgesparse.tune.allocate import Option, frontier
 from edgesparse.tune.bases import base_search
 from edgesparse.tune.cluster import ClusterRunner
-from edgesparse.tune.command import Tuning, tune_file
+from edgesparse.tune.command import tune_file
 from edgesparse.tune.engine import Engine
 from edgesparse.tune.fine import fine_tune
 from edgesparse.tune.grid import grid_search
 from edgesparse.tune.runners import ProcessRunner, SerialRunner
 from edgesparse.tune.search import methods_of
 from edgesparse.tune.space import Assignment, Space
-from edgesparse.tune.store import SearchKey, Store
+from edgesparse.tune.store import Store
 from edgesparse.tune.strategy import Batch, Budget, highest, together
-from edgesparse.tune.trial import Evaluator, Job, Result, Trial, install
+from edgesparse.tune.trial import Evaluator, Result, Trial, install
+from tests import searches
+from tests.searches import KEY, demo_job, demo_tuning, job_of
 from tests.tflite_builder import Builder
 
 
@@ -44,15 +45,9 @@ def result(right, cost=100, distance=0.0):
 
 
 def driven(steps, measure):
-    """Run a search on a function of assignments; its result, and all that it asked for."""
-    asked = []
-    try:
-        batch = next(steps)
-        while True:
-            asked += [trial.assignment for trial in batch.trials]
-            batch = steps.send([measure(trial.assignment) for trial in batch.trials])
-    except StopIteration as stop:
-        return stop.value, asked
+    """As searches.driven, of the assignments alone."""
+    found, asked = searches.driven(steps, measure)
+    return found, [trial.assignment for trial in asked]
 
 
 def fully_connected(*matrices, names=None):
@@ -69,25 +64,6 @@ def fully_connected(*matrices, names=None):
 
 ONE = [[100, 0, 10, -10], [0, 100, -10, 10]]
 ROWS = Inputs((np.array([[9, 0, 1, 0], [0, 9, 0, 1]] * 4, np.int8),), np.array([0, 1] * 4))
-
-
-def job_of(model, inputs, rows, **changed):
-    job = Job(
-        tflite=model.source,
-        name=model.name,
-        depthwise=False,
-        rows=device_rows(model, inputs, rows),
-        judged=np.arange(len(rows)),
-        classes=inputs.y[np.asarray(rows)],
-        goal=Goal(),
-        profile=device_rows(model, inputs, rows[:PROFILE_ROWS]),
-        build_id=native.build_id(),
-    )
-    return replace(job, **changed)
-
-
-def demo_job(rows=range(40)):
-    return job_of(read_model(None), load_inputs(demo.data_path()), rows)
 
 
 # --- The space ---------------------------------------------------------------------------------
@@ -425,19 +401,6 @@ def test_no_scheduler(monkeypatch):
 # --- The store ---------------------------------------------------------------------------------
 
 
-KEY = SearchKey(
-    build="b",
-    model="m",
-    model_sha256="1",
-    data="d",
-    data_sha256="2",
-    rows=8,
-    depthwise=False,
-    optimize="cycles",
-    cpu="cortex-m4",
-)
-
-
 def silent(_):
     pass
 
@@ -504,28 +467,11 @@ def test_a_policy_is_read_back(tmp_path):
 # --- The whole ---------------------------------------------------------------------------------
 
 
-def tuning(folder, **changed):
-    plan = Tuning(
-        None,
-        demo.data_path(),
-        folder / "out.tflite",
-        folder / "out.toml",
-        folder / "trials.jsonl",
-        max_drop=0.1,
-        rows=40,
-        board=None,
-        jobs=1,
-        methods=("relative",),
-        granularities=("element",),
-    )
-    return replace(plan, **changed)
-
-
 def test_a_search_keeps_its_budget_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     whole.mkdir()
     stopped.mkdir()
-    document = tune_file(tuning(whole), quiet=True)
+    document = tune_file(demo_tuning(whole), quiet=True)
     dense, tuned = document["dense"], document["tuned"]
     loss = tuned["lost"] - tuned["gained"] + (tuned["lost"] + tuned["gained"]) ** 0.5
     assert loss <= 0.1 * dense["rows"]
@@ -550,8 +496,8 @@ def test_a_search_keeps_its_budget_and_goes_on_where_it_was_stopped(tmp_path, mo
     with monkeypatch.context() as patch:
         patch.setattr("edgesparse.tune.command.ProgressBar", Stopping)
         with pytest.raises(StoppedError, match="stopped; 31 trials are in"):
-            tune_file(tuning(stopped), quiet=True)
-    again = tune_file(tuning(stopped), quiet=True)
+            tune_file(demo_tuning(stopped), quiet=True)
+    again = tune_file(demo_tuning(stopped), quiet=True)
     assert again["trials"]["new"] == document["trials"]["known"] - 31  # 30 and the dense one
     assert (stopped / "out.toml").read_bytes() == (whole / "out.toml").read_bytes()
     policies = [
@@ -560,17 +506,20 @@ def test_a_search_keeps_its_budget_and_goes_on_where_it_was_stopped(tmp_path, mo
     ]
     assert len(set(policies)) == len(policies) == document["trials"]["known"]
     # Another budget asks for other trials, and uses those that it has in common.
-    wider = tune_file(tuning(stopped, max_drop=0.2, search="grid", methods=("auto",)), quiet=True)
+    wider = tune_file(
+        demo_tuning(stopped, max_drop=0.2, search="grid", methods=("auto",)), quiet=True
+    )
     assert wider["tuned"]["right"] >= dense["right"] - 0.2 * dense["rows"]
     with pytest.raises(UsageError, match="of another search: rows 40, not 50"):
-        tune_file(tuning(stopped, rows=50), quiet=True)
+        tune_file(demo_tuning(stopped, rows=50), quiet=True)
 
 
 def test_without_labels_the_dense_model_says_what_is_right(tmp_path):
     inputs = load_inputs(demo.data_path())
     np.savez(tmp_path / "data.npz", x=inputs.x[0])
     document = tune_file(
-        tuning(tmp_path, data=tmp_path / "data.npz", search="grid", methods=("auto",)), quiet=True
+        demo_tuning(tmp_path, data=tmp_path / "data.npz", search="grid", methods=("auto",)),
+        quiet=True,
     )
     assert document["right_means"] == "class of the dense model"
     assert document["dense"]["accuracy"] == document["dense"]["held_out"]["share"] == 1.0

@@ -22,9 +22,10 @@ from edgesparse.tune.allocate import Option
 from edgesparse.tune.command import Tuning, _Data, tune_file
 from edgesparse.tune.compensated import compensated_options, compensated_search
 from edgesparse.tune.space import Assignment, Space
-from edgesparse.tune.store import SearchKey, Store
+from edgesparse.tune.store import Store
 from edgesparse.tune.strategy import Budget
 from edgesparse.tune.trial import Evaluator, Job, Trial
+from tests.searches import KEY
 from tests.tflite_builder import Builder
 
 CLASSES = 4
@@ -129,18 +130,7 @@ def test_options_of_layers(tmp_path, monkeypatch):
     job = job_of(network(is_shared=True), data_of())
     space = job.space()
     budget = Budget(0.0, "bytes", ("element", "filter"))
-    key = SearchKey(
-        build="b",
-        model="m",
-        model_sha256="1",
-        data="d",
-        data_sha256="2",
-        rows=80,
-        depthwise=False,
-        optimize="bytes",
-        cpu="cortex-m4",
-        compensate=True,
-    )
+    key = KEY.model_copy(update={"rows": 80, "optimize": "bytes", "compensate": True})
 
     def options_of():
         kept = Store(tmp_path / "t.jsonl", key, space)

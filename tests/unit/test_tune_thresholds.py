@@ -19,18 +19,19 @@ from edgesparse.errors import FormatError
 from edgesparse.inputs import load_inputs
 from edgesparse.model import load_model, parse_model
 from edgesparse.pipeline import PROFILE_ROWS, Destination, Recipe, make_image, read_model
-from edgesparse.rows import device_rows
 from edgesparse.sparsify import ActivationRule, Policy, Rule, load_policy, sparsify
 from edgesparse.sparsify.evaluate import evaluate
 from edgesparse.sparsify.policy import Block, LayerRule
 from edgesparse.sparsify.policy_toml import policy_toml
 from edgesparse.tune.allocate import allocation_search
-from edgesparse.tune.command import Tuning, tune_file
+from edgesparse.tune.command import tune_file
 from edgesparse.tune.space import Assignment, Space
-from edgesparse.tune.store import SearchKey, Store
+from edgesparse.tune.store import Store
 from edgesparse.tune.strategy import Batch, Budget
 from edgesparse.tune.thresholds import threshold_search
 from edgesparse.tune.trial import Evaluator, Job, Result, Trial
+from tests import searches
+from tests.searches import KEY, demo_tuning, driven
 from tests.tflite_builder import Builder
 
 ROWS = range(0, 360, 9)
@@ -41,20 +42,8 @@ def demo_space():
 
 
 def demo_job(**changed):
-    model, inputs = read_model(None), load_inputs(demo.data_path())
-    job = Job(
-        tflite=model.source,
-        name=model.name,
-        depthwise=False,
-        rows=device_rows(model, inputs, ROWS),
-        judged=np.arange(len(ROWS)),
-        classes=inputs.y[np.asarray(ROWS)],
-        goal=Goal(optimize="instructions"),
-        profile=device_rows(model, inputs, ROWS[:PROFILE_ROWS]),
-        build_id=native.build_id(),
-        activation_thresholds=True,
-    )
-    return replace(job, **changed)
+    goal = Goal(optimize="instructions")
+    return searches.demo_job(ROWS, **({"goal": goal, "activation_thresholds": True} | changed))
 
 
 # --- The space ---------------------------------------------------------------------------------
@@ -90,18 +79,6 @@ def test_thresholds_are_those_of_the_assignment_alone():
 
 def result(lost, cost, distance):
     return Result(1000 - lost, 1000, lost, 0, distance, cost, cost, cost, 0, 1, 0.0)
-
-
-def driven(steps, measure):
-    """Run a search on a function of assignments; its result, and all that it asked for."""
-    asked = []
-    try:
-        batch = next(steps)
-        while True:
-            asked += batch.trials
-            batch = steps.send([measure(trial.assignment) for trial in batch.trials])
-    except StopIteration as stop:
-        return stop.value, asked
 
 
 def no_weights(space):
@@ -275,19 +252,6 @@ def test_a_base_is_compensated_once_for_all_its_thresholds(monkeypatch):
 # --- The store and the policy ------------------------------------------------------------------
 
 
-KEY = SearchKey(
-    build="b",
-    model="m",
-    model_sha256="1",
-    data="d",
-    data_sha256="2",
-    rows=8,
-    depthwise=False,
-    optimize="cycles",
-    cpu="cortex-m4",
-)
-
-
 def test_thresholds_are_kept(tmp_path):
     space, file = demo_space(), tmp_path / "t.jsonl"
     cut = space.dense.with_fractions((0.0, 0.1 + 0.2, 0.0, 0.05))
@@ -369,22 +333,8 @@ def test_a_policy_changes_no_weight_a_second_time(method, granularity):
 
 
 def tuning(folder, **changed):
-    plan = Tuning(
-        None,
-        demo.data_path(),
-        folder / "out.tflite",
-        folder / "out.toml",
-        folder / "trials.jsonl",
-        max_drop=0.1,
-        rows=40,
-        board=None,
-        jobs=1,
-        methods=("relative",),
-        granularities=("filter",),
-        optimize="instructions",
-        activation_thresholds=True,
-    )
-    return replace(plan, **changed)
+    wanted = {"granularities": ("filter",), "optimize": "instructions"}
+    return demo_tuning(folder, **(wanted | {"activation_thresholds": True} | changed))
 
 
 def test_a_search_finds_thresholds_within_its_budget(tmp_path):
