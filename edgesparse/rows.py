@@ -133,19 +133,11 @@ def run_image_rows(
     """
     data = image.device_bytes()
     rows = np.concatenate(list(arrays), axis=1)
-    sizes = [np.prod(output.shape, dtype=int) for output in image.meta.outputs]
-
-    def run(piece: Rows) -> Rows:
-        out = native.run_rows(
-            data, len(piece), piece.tobytes(), out_bytes=len(piece) * int(sum(sizes))
-        )
-        return np.frombuffer(out, np.int8).reshape(len(piece), int(sum(sizes)))
-
     most = 1 if image.has_state else threads or os.cpu_count() or 1
     pieces = np.array_split(rows, max(1, min(most, len(rows) // _LEAST_ROWS_A_THREAD)))
     with ThreadPoolExecutor(len(pieces)) as pool:
-        out = np.concatenate(list(pool.map(run, pieces)))
-    return tuple(np.split(out, np.cumsum(sizes)[:-1], axis=1))
+        found = pool.map(lambda piece: _run(data, image, piece), pieces)
+        return _outputs(image, np.concatenate(list(found)))
 
 
 def count_zeros(
@@ -156,17 +148,25 @@ def count_zeros(
     Takes what run_image_rows takes; what that gives comes second.
     """
     rows = np.concatenate(list(arrays), axis=1)
-    sizes = [math.prod(output.shape) for output in image.meta.outputs]
     zeros = np.zeros((len(rows), len(image.nodes)), np.uint32)
-    out = native.run_rows(
-        image.device_bytes(),
-        len(rows),
-        rows.tobytes(),
-        out_bytes=len(rows) * sum(sizes),
-        zeros=zeros,
-    )
-    values = np.frombuffer(out, np.int8).reshape(len(rows), sum(sizes))
-    return zeros, tuple(np.split(values, np.cumsum(sizes)[:-1], axis=1))
+    return zeros, _outputs(image, _run(image.device_bytes(), image, rows, zeros))
+
+
+def _run(data: bytes, image: Image, rows: Rows, zeros: NDArray[np.uint32] | None = None) -> Rows:
+    """All outputs of an image whose bytes are `data`, side by side [rows, elements]."""
+    size = sum(_sizes(image))
+    out = native.run_rows(data, len(rows), rows.tobytes(), out_bytes=len(rows) * size, zeros=zeros)
+    return np.frombuffer(out, np.int8).reshape(len(rows), size)
+
+
+def _outputs(image: Image, values: Rows) -> tuple[Rows, ...]:
+    """Outputs side by side as one array each."""
+    return tuple(np.split(values, np.cumsum(_sizes(image))[:-1], axis=1))
+
+
+def _sizes(image: Image) -> list[int]:
+    """Elements of each output."""
+    return [math.prod(output.shape) for output in image.meta.outputs]
 
 
 def device_part(model: Model, given: Iterable[int], wanted: Sequence[int]) -> Model:

@@ -132,18 +132,21 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Data:
-    """Rows for the search and rows held out, by number; classes: what is right, for every row."""
+    """Rows for the search and rows held out, by number; classes: what is right, for every row.
+
+    calibration: the rows that weights are moved by, none without compensation.
+    """
 
     inputs: Inputs
+    calibration: tuple[int, ...]
     search: NDArray[np.int64]
     held_out: NDArray[np.int64]
     classes: NDArray[np.int64]
 
     @classmethod
     def of(cls, inputs: Inputs, model: Model, tuning: Tuning) -> _Data:
-        taken = np.arange(inputs.rows)
-        if tuning.compensate:
-            taken = np.setdiff1d(taken, calibration.drawn(inputs).rows)
+        drawn = calibration.drawn(inputs).rows if tuning.compensate else ()
+        taken = np.setdiff1d(np.arange(inputs.rows), np.array(drawn, np.int64))
         count = len(taken) if tuning.rows is None else min(tuning.rows, len(taken))
         if count < _LEAST_ROWS:
             raise UsageError(f"{count} rows are too few to search, give {_LEAST_ROWS} or more")
@@ -151,7 +154,7 @@ class _Data:
         labels = inputs.y
         classes = predict(model, inputs, range(inputs.rows)) if labels is None else labels
         one, other = halves(classes[taken])
-        return cls(inputs, taken[one], taken[other], classes)
+        return cls(inputs, drawn, taken[one], taken[other], classes)
 
 
 def _some(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -226,7 +229,6 @@ def _job(tuning: Tuning, model: Model, data: _Data) -> Job:
     keeps_state = has_state(model)
     run = np.arange(data.inputs.rows) if keeps_state else data.search
     few = data.search[np.linspace(0, len(data.search) - 1, PROFILE_ROWS).astype(int)]
-    drawn = calibration.drawn(data.inputs).rows if tuning.compensate else ()
     return Job(
         tflite=model.source,
         name=model.name,
@@ -237,7 +239,7 @@ def _job(tuning: Tuning, model: Model, data: _Data) -> Job:
         goal=tuning.goal(),
         profile=device_rows(model, data.inputs, np.unique(few).tolist()),
         build_id=native.build_id(),
-        calibration=device_rows(model, data.inputs, drawn) if drawn else {},
+        calibration=device_rows(model, data.inputs, data.calibration) if data.calibration else {},
         activation_thresholds=tuning.activation_thresholds,
     )
 
